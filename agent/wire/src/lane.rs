@@ -1,0 +1,278 @@
+//! A lane: one connection between agent and gateway, carrying many streams.
+//!
+//! [`lane`] gives three things. The [`Lane`] opens streams and may be cloned freely. [`Incoming`]
+//! yields the streams the peer opens. The [`Driver`] is a future that must be polled for anything
+//! to move; it alone touches the multiplexer.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+
+use crate::{
+    Stream,
+    buffered::{Buffered, Flusher, buffered},
+    limits::{MULTIPLEXER_STREAMS, STREAM_WINDOW, STREAMS_PER_LANE, WINDOW_GROWTH},
+};
+
+/// How long a lane that was told to close may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Which end of the connection this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The one that dialled.
+    Agent,
+    /// The one that accepted.
+    Gateway,
+}
+
+/// Makes a lane of a connection that has passed its greeting.
+pub fn lane<IO>(io: IO, side: Side) -> (Lane, Incoming, Driver<IO>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let (io, flusher) = buffered(io);
+    let mode = match side {
+        Side::Agent => yamux::Mode::Client,
+        Side::Gateway => yamux::Mode::Server,
+    };
+    let (ask, asked) = mpsc::unbounded_channel();
+    let (arrive, arrived) = mpsc::channel(MULTIPLEXER_STREAMS);
+    let (close, ended) = (CancellationToken::new(), CancellationToken::new());
+    let driver = Driver {
+        connection: yamux::Connection::new(io, config(), mode),
+        flusher,
+        asked,
+        next: None,
+        arrive,
+        asked_to_close: Box::pin(close.clone().cancelled_owned()),
+        goodbye: None,
+        let_others_write: true,
+        _ended: ended.clone().drop_guard(),
+    };
+    let permits = Arc::new(Semaphore::new(STREAMS_PER_LANE));
+    (Lane { ask, permits, close, ended }, Incoming { arrived }, driver)
+}
+
+fn config() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    // The order matters: each setter asserts that the window holds all the streams.
+    config.set_max_connection_receive_window(None);
+    config.set_max_num_streams(MULTIPLEXER_STREAMS);
+    config.set_max_connection_receive_window(Some(
+        MULTIPLEXER_STREAMS * STREAM_WINDOW + WINDOW_GROWTH,
+    ));
+    config
+}
+
+/// The opening half of a lane.
+#[derive(Clone)]
+pub struct Lane {
+    ask: mpsc::UnboundedSender<Asked>,
+    permits: Arc<Semaphore>,
+    close: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// Why a stream could not be opened. Nothing was sent, so another lane may be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The lane carries as many streams as it may.
+    #[error("{STREAMS_PER_LANE} streams are open on this lane, no more are allowed")]
+    Busy,
+    /// The lane has ended.
+    #[error("the connection to the agent is gone")]
+    Closed,
+}
+
+// === impl Lane ===
+
+impl Lane {
+    /// Opens a stream. It costs no round trip, but waits while the peer has not acknowledged 256
+    /// earlier ones: give it a deadline.
+    ///
+    /// # Errors
+    /// When the lane is full or has ended.
+    pub async fn open(&self) -> Result<Stream, OpenError> {
+        let permit =
+            Arc::clone(&self.permits).try_acquire_owned().map_err(|_| OpenError::Busy)?;
+        let (give, given) = oneshot::channel();
+        self.ask.send(Asked { permit, give }).map_err(|_| OpenError::Closed)?;
+        given.await.map_err(|_| OpenError::Closed)
+    }
+
+    /// Streams that this side has open.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        STREAMS_PER_LANE - self.permits.available_permits()
+    }
+
+    /// Ends the lane and every stream on it.
+    pub fn close(&self) {
+        self.close.cancel();
+    }
+
+    /// Whether the lane has ended, or was told to.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.ended.is_cancelled() || self.close.is_cancelled()
+    }
+
+    /// Waits for the lane's end.
+    pub async fn closed(&self) {
+        self.ended.cancelled().await;
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane")
+            .field("streams", &self.streams())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// The accepting half of a lane.
+#[derive(Debug)]
+pub struct Incoming {
+    arrived: mpsc::Receiver<Stream>,
+}
+
+impl Incoming {
+    /// The next stream the peer opens, or `None` once the lane has ended.
+    pub async fn accept(&mut self) -> Option<Stream> {
+        self.arrived.recv().await
+    }
+}
+
+struct Asked {
+    permit: OwnedSemaphorePermit,
+    give: oneshot::Sender<Stream>,
+}
+
+/// Moves a lane's bytes. Ends with the lane: `Ok` after a goodbye, else what broke.
+#[must_use = "a lane does nothing unless its driver is polled"]
+pub struct Driver<IO> {
+    connection: yamux::Connection<Buffered<IO>>,
+    flusher: Flusher<IO>,
+    asked: mpsc::UnboundedReceiver<Asked>,
+    next: Option<Asked>,
+    arrive: mpsc::Sender<Stream>,
+    asked_to_close: Pin<Box<WaitForCancellationFutureOwned>>,
+    goodbye: Option<Pin<Box<Sleep>>>,
+    let_others_write: bool,
+    _ended: DropGuard,
+}
+
+/// What ended a lane.
+#[derive(Debug, thiserror::Error)]
+#[error("the tunnel connection broke: {0}")]
+pub struct LaneError(String);
+
+// === impl Driver ===
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Driver<IO> {
+    type Output = Result<(), LaneError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.goodbye.is_none() && this.asked_to_close.as_mut().poll(cx).is_ready() {
+            this.goodbye = Some(Box::pin(sleep(GOODBYE)));
+        }
+        if let Some(deadline) = &mut this.goodbye {
+            if deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            return this.connection.poll_close(cx).map_err(broken);
+        }
+        if let Poll::Ready(ended) = this.poll_streams(cx) {
+            return Poll::Ready(ended);
+        }
+        this.poll_flush_late(cx)
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LaneError>> {
+        loop {
+            if let Poll::Ready(Err(error)) = self.poll_open(cx) {
+                return Poll::Ready(Err(error));
+            }
+            match self.connection.poll_next_inbound(cx) {
+                // A peer that opens streams faster than they are taken has them reset.
+                Poll::Ready(Some(Ok(stream))) => {
+                    drop(self.arrive.try_send(Stream::new(stream, None)));
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(broken(error))),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LaneError>> {
+        loop {
+            if self.next.as_ref().is_none_or(|asked| asked.give.is_closed()) {
+                match self.asked.poll_recv(cx) {
+                    Poll::Ready(Some(asked)) => self.next = Some(asked),
+                    Poll::Ready(None) | Poll::Pending => {
+                        self.next = None;
+                        return Poll::Pending;
+                    }
+                }
+                continue;
+            }
+            match self.connection.poll_new_outbound(cx) {
+                Poll::Ready(Ok(stream)) => {
+                    if let Some(Asked { permit, give }) = self.next.take() {
+                        drop(give.send(Stream::new(stream, Some(permit))));
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Flushes on the turn after the one that found bytes to send, so that all tasks that are
+    /// ready by then share one TLS record and one system call. Waking ourselves puts us behind
+    /// them; without it a multi-thread runtime would run the driver after each single one.
+    fn poll_flush_late(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LaneError>> {
+        if !self.flusher.is_waiting() {
+            self.let_others_write = true;
+        } else if self.let_others_write {
+            self.let_others_write = false;
+            cx.waker().wake_by_ref();
+        } else {
+            match self.flusher.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.let_others_write = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(LaneError(error.to_string()))),
+                Poll::Pending => {}
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<IO> fmt::Debug for Driver<IO> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+fn broken(error: yamux::ConnectionError) -> LaneError {
+    LaneError(error.to_string())
+}

@@ -1,0 +1,381 @@
+//! Every message of the protocol, in the order in which a session sees them.
+//!
+//! Readers ignore fields they do not know, so a newer peer may add some; a new *message* needs a
+//! new protocol revision, agreed in [`Hello::versions`] and [`Welcome::version`].
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// The first frame of a connection, from the agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Greeting {
+    /// Begins a session; this connection becomes its lane 0.
+    Hello(Hello),
+    /// Adds a lane to a session that exists.
+    Join(Join),
+}
+
+/// Who an agent is and what it speaks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Hello {
+    /// Oldest and newest protocol revision the agent speaks.
+    pub versions: (u16, u16),
+    /// The authtoken. The gateway keeps only its hash.
+    pub token: Token,
+    /// Chosen by the agent process at its start, the same over all its reconnects.
+    pub agent_id: String,
+    /// Grows with each connect of the same `agent_id`; only a newer one replaces a session.
+    pub epoch: u64,
+    /// Program and platform, for people: `adit/0.1.0 linux x86_64`.
+    pub client: String,
+    /// The user's own text about this agent.
+    #[serde(default)]
+    pub metadata: String,
+}
+
+/// A further connection of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Join {
+    /// From [`Welcome::session`].
+    pub session: u64,
+    /// From [`Welcome::join_key`].
+    pub key: Token,
+    /// Which lane this is, from 1.
+    pub lane: u16,
+}
+
+/// The gateway's answer to a [`Greeting`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To a [`Hello`]: the session stands.
+    Welcome(Welcome),
+    /// To a [`Join`]: the lane stands.
+    Joined,
+    /// To either: no, and whether trying again can help.
+    Refused(Refused),
+}
+
+/// The terms of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The protocol revision both use from now on.
+    pub version: u16,
+    /// The session's id at this gateway.
+    pub session: u64,
+    /// How many lanes the agent should hold, this one counted.
+    pub lanes: u16,
+    /// What a [`Join`] must show.
+    pub join_key: Token,
+    /// How often each side pings, and when it gives the other up.
+    pub heartbeat: Heartbeat,
+    /// Program and version of the gateway, for people.
+    #[serde(default)]
+    pub server: String,
+}
+
+/// How often each side pings, and after how long a silence it gives the other up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Milliseconds between two pings.
+    pub interval_ms: u64,
+    /// Milliseconds without any message after which the peer is dead.
+    pub dead_after_ms: u64,
+}
+
+impl Heartbeat {
+    /// Time between two pings.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms.max(1))
+    }
+
+    /// Silence after which the peer is dead.
+    #[must_use]
+    pub fn dead_after(&self) -> Duration {
+        Duration::from_millis(self.dead_after_ms.max(1))
+    }
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self { interval_ms: 10_000, dead_after_ms: 30_000 }
+    }
+}
+
+/// A refusal that a program can act on and a person can read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refused {
+    /// What went wrong, for programs.
+    pub code: RefusalCode,
+    /// What went wrong and what to do, for people.
+    pub reason: String,
+    /// Whether the same request may succeed later. An agent gives up when not.
+    pub retryable: bool,
+}
+
+/// The reasons a gateway has to refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// The authtoken is unknown or was withdrawn.
+    Token,
+    /// No protocol revision in common.
+    Version,
+    /// The token's access list does not allow this URL.
+    Acl,
+    /// The URL cannot be served here: malformed, or of a kind this gateway does not have.
+    Url,
+    /// Another agent holds the URL.
+    Taken,
+    /// The traffic policy has mistakes.
+    Policy,
+    /// A newer session of the same agent exists.
+    Stale,
+    /// The gateway is shutting down, or full.
+    Unavailable,
+    /// The peer broke the protocol.
+    Protocol,
+    /// A code this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What an agent says on the control stream of lane 0.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentMessage {
+    /// Asks for traffic of a URL.
+    Bind {
+        /// Chosen by the agent; comes back in the answer.
+        request: u64,
+        /// What to serve.
+        endpoint: EndpointSpec,
+    },
+    /// Gives a URL back.
+    Unbind {
+        /// From [`GatewayMessage::Bound`].
+        endpoint: u64,
+    },
+    /// The agent is going: no new streams, running ones will finish.
+    Drain,
+}
+
+/// What a gateway says on the control stream of lane 0.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayMessage {
+    /// The URL is served from now on.
+    Bound {
+        /// From [`AgentMessage::Bind`].
+        request: u64,
+        /// Names the endpoint in every [`OpenRequest`].
+        endpoint: u64,
+        /// The URL people can open, with its port where that is not the scheme's default.
+        url: String,
+    },
+    /// The URL is not served.
+    BindRefused {
+        /// From [`AgentMessage::Bind`].
+        request: u64,
+        /// Why.
+        refused: Refused,
+    },
+    /// The gateway took the URL away.
+    Unbound {
+        /// Which endpoint.
+        endpoint: u64,
+        /// Why.
+        refused: Refused,
+    },
+    /// The gateway is going: running streams may finish, the agent should connect anew.
+    Drain {
+        /// Milliseconds until the gateway closes what still runs.
+        deadline_ms: u64,
+    },
+    /// One exchange ended, for the agent's display. Sent only if the endpoint asked for it, and
+    /// left out rather than waited for when the control stream is slow.
+    Exchange(ExchangeReport),
+}
+
+/// An endpoint as an agent asks for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointSpec {
+    /// The endpoint's name in the agent's configuration.
+    pub name: String,
+    /// The wanted URL, in any form a user may type; empty or without a host for a random one.
+    pub url: String,
+    /// How the gateway should speak to the service.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Whether other sessions may serve the same URL.
+    #[serde(default)]
+    pub pooling_enabled: bool,
+    /// Share of the pool's traffic; 0 takes no new traffic.
+    #[serde(default = "default_weight")]
+    pub weight: u32,
+    /// Lower tiers serve first; a higher one only while no lower can.
+    #[serde(default)]
+    pub tier: u32,
+    /// The user's own text about this endpoint, at most 4096 bytes.
+    #[serde(default)]
+    pub metadata: String,
+    /// The user's description, at most 255 bytes.
+    #[serde(default)]
+    pub description: String,
+    /// A traffic policy as YAML or JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_policy: Option<String>,
+    /// Where the traffic goes behind the agent, for error pages and lists.
+    #[serde(default)]
+    pub forwards_to: String,
+    /// Whether to send [`GatewayMessage::Exchange`].
+    #[serde(default)]
+    pub report: bool,
+}
+
+fn default_weight() -> u32 {
+    100
+}
+
+/// The HTTP version a service speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 by prior knowledge, or by ALPN where the agent speaks TLS to the service.
+    Http2,
+}
+
+/// One ended exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeReport {
+    /// From [`GatewayMessage::Bound`].
+    pub endpoint: u64,
+    /// Request method.
+    pub method: String,
+    /// Path without the query, which may hold secrets.
+    pub path: String,
+    /// Status the client got.
+    pub status: u16,
+    /// Microseconds from the request's head to the response's end.
+    pub micros: u64,
+    /// Exchanges that were not reported before this one because the control stream was slow.
+    #[serde(default)]
+    pub missed: u64,
+}
+
+/// The first frame of a data stream, from the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRequest {
+    /// From [`GatewayMessage::Bound`]. The agent dials what *its* configuration has under it.
+    pub endpoint: u64,
+    /// What will be spoken on the stream.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+/// The agent's answers on a data stream: [`OpenResult::Dialing`] at once, then one of the others.
+/// After [`OpenResult::Open`] the stream carries the service's bytes and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenResult {
+    /// The stream was seen. It also acknowledges the stream to the multiplexer, which would
+    /// otherwise stop opening new ones after 256 slow dials.
+    Dialing,
+    /// The service accepted; its bytes follow.
+    Open,
+    /// The service cannot be reached. Nothing was sent to it, so another agent may be tried.
+    Failed(DialError),
+}
+
+/// Why an agent could not reach its service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{upstream}: {detail}")]
+pub struct DialError {
+    /// The kind of failure, for programs.
+    pub kind: DialErrorKind,
+    /// The service's address as the agent's user wrote it.
+    pub upstream: String,
+    /// What the operating system or TLS said.
+    pub detail: String,
+}
+
+/// The kinds of dial failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DialErrorKind {
+    /// Nothing listens there.
+    Refused,
+    /// No answer in time.
+    Timeout,
+    /// The name does not resolve, or there is no route.
+    Unreachable,
+    /// The TLS handshake with the service failed.
+    Tls,
+    /// The agent does not have (or no longer has) this endpoint.
+    UnknownEndpoint,
+    /// The agent takes no new streams.
+    Draining,
+    /// Anything else.
+    #[serde(other)]
+    Other,
+}
+
+/// A bearer secret. Its `Debug` hides the text.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// Wraps the text of a token.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself: hash it, send it, never print it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_never_shows_in_debug() {
+        let hello = Hello {
+            versions: (1, 1),
+            token: Token::new("adit_secret"),
+            agent_id: "a".into(),
+            epoch: 1,
+            client: String::new(),
+            metadata: String::new(),
+        };
+        assert!(!format!("{hello:?}").contains("secret"));
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_missing_ones_have_defaults() {
+        let spec: EndpointSpec =
+            serde_json::from_str(r#"{"name":"web","url":"","shape":"round"}"#).unwrap();
+        assert_eq!(spec.weight, 100);
+        assert_eq!(spec.protocol, Protocol::Http1);
+        let code: RefusalCode = serde_json::from_str(r#""too_pretty""#).unwrap();
+        assert_eq!(code, RefusalCode::Unknown);
+    }
+}
