@@ -28,7 +28,7 @@ install_wanted() {
         hold_services
         as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
         # shellcheck disable=SC2086  # one word per package
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $wanted_apt >/dev/null
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $wanted_apt >/dev/null
         release_services
     elif command -v dnf >/dev/null 2>&1; then
         need_root "dnf install$wanted_dnf"
