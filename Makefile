@@ -22,8 +22,9 @@ check: setup-build setup-check ## formatting, lints, documentation, dependencies
 	sh scripts/check-dependencies.sh
 	sh scripts/house-rules.sh
 
-bench: setup-build ## Adit beside its peers, one table
-	@sh benches/run.sh
+bench: setup-build ## Adit beside its peers, one table (BENCH=--quick: one short round)
+	cargo build --release --workspace --bins --examples
+	python3 benches/compare/main.py $(BENCH)
 
 setup-build: ## install what the build needs and is missing (cmake, a C compiler)
 	@sh scripts/setup-build.sh
