@@ -87,6 +87,7 @@ The policy (examples/quickstart/policy.yaml) added x-served-through to the answe
 END
 
 if [ -t 0 ] && [ -t 1 ] && [ "${DEMO_ONCE:-}" != 1 ]; then
+    trap 'exit 0' INT TERM
     cat <<END
 
 Try in another terminal:
@@ -96,6 +97,5 @@ Try in another terminal:
 
 Up until Ctrl-C.
 END
-    trap 'exit 0' INT TERM
     wait "$tunnel"
 fi
