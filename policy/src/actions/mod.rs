@@ -1,0 +1,156 @@
+//! The table of actions: what `type:` may say. One more action is one more file and two lines here.
+
+mod add_headers;
+mod custom_response;
+mod deny;
+mod fixed;
+mod headers;
+mod status;
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
+
+use crate::action::{Action, Config, Phase, Unbuildable};
+use crate::config;
+use crate::env::Env;
+use crate::nearest::nearest;
+
+/// Action types that Adit's policy language has and this version has not.
+const LATER: &[&str] = &[
+    "ai-gateway",
+    "basic-auth",
+    "circuit-breaker",
+    "close-connection",
+    "compress-response",
+    "forward-internal",
+    "http-request",
+    "jwt-validation",
+    "log",
+    "oauth",
+    "oidc",
+    "openid-connect",
+    "owasp-crs-request",
+    "owasp-crs-response",
+    "rate-limit",
+    "redirect",
+    "remove-headers",
+    "request-body-find-replace",
+    "response-body-find-replace",
+    "restrict-ips",
+    "saml",
+    "set-vars",
+    "sse-find-replace",
+    "terminate-tls",
+    "url-rewrite",
+    "verify-webhook",
+    "webhook-validation",
+];
+
+macro_rules! actions {
+    ($($config:ty,)*) => {
+        /// Every action type of this version.
+        pub const TYPES: &[&str] = &[$(<$config as Config>::TYPE),*];
+
+        /// Where an action may stand; `None` if there is no such action.
+        pub fn phases(kind: &str) -> Option<&'static [Phase]> {
+            $(if kind == <$config as Config>::TYPE {
+                return Some(<$config as Config>::PHASES);
+            })*
+            None
+        }
+
+        /// Reads the `config:` block of an action.
+        pub(crate) fn parse<'de, D: Deserializer<'de>>(kind: &str, deserializer: D) -> Result<Box<dyn ReadConfig>, D::Error> {
+            $(if kind == <$config as Config>::TYPE {
+                return config::read::<$config, D>(deserializer).map(|config| Box::new(config) as Box<dyn ReadConfig>);
+            })*
+            Err(D::Error::custom(unknown(kind)))
+        }
+    };
+}
+
+actions! {
+    add_headers::AddHeaders,
+    custom_response::CustomResponse,
+    deny::Deny,
+}
+
+/// A config of any action, read and not built.
+pub(crate) trait ReadConfig: fmt::Debug + Send + Sync {
+    fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable>;
+}
+
+impl<C: Config> ReadConfig for C {
+    fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable> {
+        Config::build(*self, env).map(|action| Box::new(action) as Box<dyn Action>)
+    }
+}
+
+/// Reads the word after `type:`, which must name an action that runs in this phase.
+pub(crate) struct Kind {
+    pub(crate) phase: Phase,
+}
+
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'static str, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Kind {
+    type Value = &'static str;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the type of an action")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<&'static str, E> {
+        let kind = TYPES
+            .iter()
+            .find(|kind| **kind == word)
+            .ok_or_else(|| E::custom(unknown(word)))?;
+        let allowed = phases(kind).unwrap_or_default();
+        if allowed.contains(&self.phase) {
+            return Ok(kind);
+        }
+        let allowed: Vec<_> = allowed.iter().map(|phase| phase.name()).collect();
+        Err(E::custom(format_args!(
+            "action `{kind}` does not run in {}, only in {} (ERR_ADIT_2202)",
+            self.phase,
+            allowed.join(" and ")
+        )))
+    }
+}
+
+/// Reads the value of `config:` for an action type.
+pub(crate) struct ConfigOf {
+    pub(crate) kind: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for ConfigOf {
+    type Value = Box<dyn ReadConfig>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        parse(self.kind, deserializer)
+    }
+}
+
+fn unknown(word: &str) -> String {
+    if LATER.contains(&word) {
+        return format!("action `{word}` is not built into this version (ERR_ADIT_2201)");
+    }
+    match nearest(word, LATER.iter().chain(TYPES).copied()) {
+        Some(later) if LATER.contains(&later) => {
+            format!(
+                "unknown action `{word}`; `{later}` is not built into this version (ERR_ADIT_2201)"
+            )
+        }
+        _ => format!(
+            "unknown action `{word}`, expected one of `{}` (ERR_ADIT_2201)",
+            TYPES.join("`, `")
+        ),
+    }
+}

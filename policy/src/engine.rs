@@ -1,0 +1,162 @@
+//! The engine: walks the rules of a phase in order until one action ends it.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::action::{Action, Flow, Phase, Unbuildable};
+use crate::document::{Document, Mistake, RuleText, read};
+use crate::env::Env;
+use crate::exchange::Exchange;
+use crate::verdict::{Place, ReplyKind, Verdict};
+
+/// A policy ready to run. Immutable, so that an exchange can hold it while a reload puts a new one in its place.
+///
+/// The default is the empty policy: it lets everything pass.
+#[derive(Debug, Default)]
+pub struct Policy {
+    on_http_request: Vec<Rule>,
+    on_http_response: Vec<Rule>,
+}
+
+/// A policy that was read well and cannot be built here.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{at}: {source}")]
+pub struct BuildError {
+    /// The action that cannot be built.
+    pub at: Place,
+    /// What it lacks.
+    pub source: Unbuildable,
+}
+
+/// Why [`Policy::load`] gave none.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LoadError {
+    /// The text is wrong.
+    #[error(transparent)]
+    Read(#[from] Mistake),
+    /// The text is right, and something around it is missing.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+#[derive(Debug)]
+struct Rule {
+    name: Option<Arc<str>>,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Step {
+    kind: &'static str,
+    action: Box<dyn Action>,
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// Reads and builds a policy. `file` is only a name for messages.
+    pub fn load(file: &str, text: &str, env: &Env) -> Result<Self, LoadError> {
+        Ok(Self::build(read(file, text)?, env)?)
+    }
+
+    /// Builds what was read. It gets from `env` what its actions need from outside.
+    pub fn build(document: Document, env: &Env) -> Result<Self, BuildError> {
+        let Document {
+            on_http_request,
+            on_http_response,
+        } = document;
+        Ok(Self {
+            on_http_request: build_rules(Phase::OnHttpRequest, on_http_request, env)?,
+            on_http_response: build_rules(Phase::OnHttpResponse, on_http_response, env)?,
+        })
+    }
+
+    /// Whether no phase has a rule.
+    pub fn is_empty(&self) -> bool {
+        self.on_http_request.is_empty() && self.on_http_response.is_empty()
+    }
+
+    /// Whether anything runs before the upstream.
+    pub fn has_request_phase(&self) -> bool {
+        !self.on_http_request.is_empty()
+    }
+
+    /// Whether anything runs on responses; if not, the caller need not prepare one.
+    pub fn has_response_phase(&self) -> bool {
+        !self.on_http_response.is_empty()
+    }
+
+    /// Runs before the upstream. Edits of `exchange.request` are for the caller to replay.
+    pub async fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        run(Phase::OnHttpRequest, &self.on_http_request, exchange).await
+    }
+
+    /// Runs before the client gets the response; `exchange.response` must be there.
+    pub async fn on_http_response(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        run(Phase::OnHttpResponse, &self.on_http_response, exchange).await
+    }
+}
+
+async fn run(phase: Phase, rules: &[Rule], exchange: &mut Exchange<'_>) -> Verdict {
+    for (rule_index, rule) in rules.iter().enumerate() {
+        for (action_index, Step { kind, action }) in rule.steps.iter().enumerate() {
+            let flow = match phase {
+                Phase::OnHttpRequest => action.on_http_request(exchange).await,
+                Phase::OnHttpResponse => action.on_http_response(exchange).await,
+            };
+            let by = || Place {
+                phase,
+                rule: rule_index,
+                name: rule.name.clone(),
+                action: action_index,
+                kind,
+            };
+            match flow {
+                Ok(Flow::Next) => {}
+                Ok(Flow::Stop(reply)) => {
+                    return Verdict::Reply {
+                        reply,
+                        kind: ReplyKind::Answer,
+                        by: by(),
+                    };
+                }
+                Ok(Flow::Refuse(reply)) => {
+                    return Verdict::Reply {
+                        reply,
+                        kind: ReplyKind::Refusal,
+                        by: by(),
+                    };
+                }
+                Err(fault) => return Verdict::Fault { fault, by: by() },
+            }
+        }
+    }
+    Verdict::Continue
+}
+
+fn build_rules(phase: Phase, rules: Vec<RuleText>, env: &Env) -> Result<Vec<Rule>, BuildError> {
+    let built = rules
+        .into_iter()
+        .enumerate()
+        .map(|(rule, RuleText { name, actions })| {
+            let steps = actions.into_iter().enumerate().map(|(action, text)| {
+                let kind = text.kind;
+                let at = || Place {
+                    phase,
+                    rule,
+                    name: name.clone(),
+                    action,
+                    kind,
+                };
+                let action = text
+                    .config
+                    .build(env)
+                    .map_err(|source| BuildError { at: at(), source })?;
+                Ok(Step { kind, action })
+            });
+            let steps = steps.collect::<Result<_, BuildError>>()?;
+            Ok(Rule { name, steps })
+        });
+    built.collect()
+}
