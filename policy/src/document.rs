@@ -19,6 +19,7 @@ const ACTIONS_MAX: usize = 100;
 const LATER: &[&str] = &[
     "on_tcp_connect",
     "on_event_stream_message",
+    "on_tls_request",
     "inbound",
     "outbound",
     "expressions",
@@ -298,5 +299,163 @@ impl Visitor<'_> for Keys {
                 )))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{one, policy, refused};
+
+    #[test]
+    fn an_unknown_key_is_refused_at_its_place_with_the_nearest() {
+        assert_eq!(
+            refused("on_http_request:\n  - nmae: a\n    actions: [{type: deny}]\n"),
+            "policy.yaml:2:5: on_http_request[0]: unknown field `nmae`, expected `name` or `actions` (ERR_ADIT_2236)
+    2 |   - nmae: …
+      |     ^
+did you mean `name`?"
+        );
+        assert_eq!(
+            refused("on_http_requests: []\n"),
+            "policy.yaml:1:1: unknown phase `on_http_requests`, expected `on_http_request` or `on_http_response` (ERR_ADIT_2230)
+    1 | on_http_requests: []
+      | ^
+did you mean `on_http_request`?"
+        );
+    }
+
+    #[test]
+    fn what_a_later_version_brings_is_refused_and_never_ignored() {
+        assert_eq!(
+            refused(
+                "on_http_request:\n  - expressions: [\"false\"]\n    actions: [{type: deny}]\n"
+            ),
+            "policy.yaml:2:5: on_http_request[0]: `expressions` is not built into this version
+    2 |   - expressions: [\"false\"]
+      |     ^"
+        );
+        assert_eq!(
+            refused("on_tcp_connect: []\n"),
+            "policy.yaml:1:1: `on_tcp_connect` is not built into this version
+    1 | on_tcp_connect: []
+      | ^"
+        );
+    }
+
+    #[test]
+    fn a_phase_that_is_a_map_gets_a_hint() {
+        assert_eq!(
+            refused("on_http_request:\n  actions:\n    - type: deny\n"),
+            "policy.yaml:2:3: on_http_request: a phase is a list: put `-` before the rule (ERR_ADIT_2236)
+    2 |   actions:
+      |   ^"
+        );
+        assert_eq!(
+            refused("on_http_request:\n  - actions: deny\n"),
+            "policy.yaml:2:14: on_http_request[0].actions: invalid type: string \"deny\", expected a list of actions
+    2 |   - actions: deny
+      |              ^"
+        );
+    }
+
+    #[test]
+    fn a_rule_without_an_action_is_refused() {
+        assert_eq!(
+            refused("on_http_request:\n  - name: a\n"),
+            "policy.yaml:2:5: on_http_request[0]: a rule needs at least one action (ERR_ADIT_2206)
+    2 |   - name: a
+      |     ^"
+        );
+        assert!(refused("on_http_request:\n  - type: deny\n").contains("unknown field `type`"));
+        assert!(
+            refused("on_http_request:\n  - actions: [{config: {}}]\n")
+                .contains("an action needs a `type`")
+        );
+        assert!(refused("on_http_request: []\n").contains("at least one rule"));
+    }
+
+    #[test]
+    fn too_many_rules_or_actions_are_refused() {
+        let rule = "  - actions: [{type: deny}]\n";
+        assert!(!policy(&format!("on_http_request:\n{}", rule.repeat(1_000))).is_empty());
+        assert!(
+            refused(&format!("on_http_request:\n{}", rule.repeat(1_001)))
+                .contains("more than 1000 rules")
+        );
+        let actions = "{type: deny}, ".repeat(101);
+        assert!(
+            refused(&format!("on_http_request:\n  - actions: [{actions}]\n"))
+                .contains("more than 100 actions")
+        );
+    }
+
+    #[test]
+    fn a_config_may_come_before_its_type() {
+        let sorted = r#"{"on_http_request": [{"actions": [{"config": {"status_code": 404}, "type": "deny"}]}]}"#;
+        assert!(!policy(sorted).is_empty());
+        assert_eq!(
+            refused("on_http_request:\n  - actions:\n      - config: {status: 404}\n        type: deny\n"),
+            "policy.yaml:3:9: on_http_request[0].actions[0]: config: unknown field `status`, expected `status_code` or `body`
+    3 |       - config: …
+      |         ^"
+        );
+    }
+
+    #[test]
+    fn a_text_means_the_same_on_either_side_of_its_type() {
+        let before = "on_http_request: [{actions: [{config: {headers: {a: 1.50, b: yes, c: true, d: 0x10}}, type: add-headers}]}]";
+        let after = "on_http_request: [{actions: [{type: add-headers, config: {headers: {a: 1.50, b: yes, c: true, d: 0x10}}}]}]";
+        assert_eq!(
+            format!("{:?}", policy(before)),
+            format!("{:?}", policy(after))
+        );
+        let refused_before = refused(
+            "on_http_request: [{actions: [{config: {headers: {a: null}}, type: add-headers}]}]",
+        );
+        assert!(
+            refused_before.contains("expected a text"),
+            "{refused_before}"
+        );
+        assert!(
+            refused(&one(
+                "on_http_request",
+                "add-headers",
+                "{headers: {a: null}}"
+            ))
+            .contains("expected a text")
+        );
+    }
+
+    #[test]
+    fn keys_that_begin_with_x_are_a_home_for_anchors() {
+        let text = "x-no: &no {status_code: 404}
+on_http_request:
+  - x-why: because
+    actions:
+      - {type: deny, config: *no, x-a: 1}
+      - {type: deny, config: {x-b: [1], status_code: 404}}
+";
+        assert!(!policy(text).is_empty());
+    }
+
+    #[test]
+    fn a_policy_reads_itself_inside_another_document() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Endpoint {
+            traffic_policy: Option<Document>,
+        }
+        let text =
+            "- traffic_policy:\n    on_http_request:\n      - actions:\n          - type: dney\n";
+        assert_eq!(
+            read::<Vec<Endpoint>>("gateway.yaml", text).unwrap_err().to_string(),
+            "gateway.yaml:4:19: [0].traffic_policy.on_http_request[0].actions[0].type: unknown action `dney`, expected one of `add-headers`, `custom-response`, `deny` (ERR_ADIT_2201)
+    4 |           - type: dney
+      |                   ^
+did you mean `deny`?"
+        );
+        let read: Vec<Endpoint> = read("gateway.yaml", "- {}\n").unwrap();
+        assert!(read[0].traffic_policy.is_none());
     }
 }

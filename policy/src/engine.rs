@@ -160,3 +160,150 @@ fn build_rules(phase: Phase, rules: Vec<RuleText>, env: &Env) -> Result<Vec<Rule
         });
     built.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::action::{Config, Fault};
+    use crate::actions::ReadConfig;
+    use crate::document::ActionText;
+    use crate::testing::{policy, refused, request, response};
+
+    #[test]
+    fn the_empty_policy_has_no_phase() {
+        let policy = Policy::default();
+        assert!(policy.is_empty() && !policy.has_request_phase() && !policy.has_response_phase());
+    }
+
+    #[tokio::test]
+    async fn rules_and_actions_run_in_order_until_one_answers() {
+        let policy = policy(
+            "on_http_request:
+  - name: mark
+    actions:
+      - { type: add-headers, config: { headers: { x-a: '1' } } }
+      - { type: add-headers, config: { headers: { x-a: '2' } } }
+  - name: stop
+    actions:
+      - type: deny
+      - { type: add-headers, config: { headers: { x-a: '3' } } }
+",
+        );
+        assert!(policy.has_request_phase() && !policy.has_response_phase());
+        let lines = HeaderMap::new();
+        let mut exchange = request(&lines);
+        let verdict = policy.on_http_request(&mut exchange).await;
+        let Verdict::Reply { reply, kind, by } = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(reply.status(), 403);
+        assert!(!kind.runs_response_phase());
+        assert_eq!(by.to_string(), "on_http_request[1].actions[0] (deny)");
+        assert_eq!(by.name.as_deref(), Some("stop"));
+        let values: Vec<_> = exchange.request.lines().get_all("x-a").iter().collect();
+        assert_eq!(values, ["1", "2"]);
+    }
+
+    #[tokio::test]
+    async fn a_policy_without_an_answer_lets_the_exchange_go_on() {
+        let policy = policy(
+            "on_http_response:\n  - actions:\n      - { type: add-headers, config: { headers: { x-a: '1' } } }\n",
+        );
+        let lines = HeaderMap::new();
+        let verdict = policy.on_http_request(&mut request(&lines)).await;
+        assert!(matches!(verdict, Verdict::Continue));
+        let mut exchange = response(&lines, &lines);
+        let verdict = policy.on_http_response(&mut exchange).await;
+        assert!(matches!(verdict, Verdict::Continue));
+        assert_eq!(exchange.head_mut().edits().len(), 1);
+        assert!(exchange.request.edits().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_response_phase_without_a_response_is_a_fault() {
+        let policy = policy(
+            "on_http_response:\n  - actions:\n      - { type: add-headers, config: { headers: { x-a: '1' } } }\n",
+        );
+        let lines = HeaderMap::new();
+        let verdict = policy.on_http_response(&mut request(&lines)).await;
+        assert!(matches!(
+            verdict,
+            Verdict::Fault {
+                fault: Fault::Phase,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_mistake_in_the_text_is_a_load_error() {
+        assert_eq!(
+            refused(""),
+            "policy.yaml:1:1: a policy needs at least one rule with an action (ERR_ADIT_2206)\n    1 | \n      | ^"
+        );
+    }
+
+    /// Lacks everything: cannot be built, and implements no phase.
+    #[derive(Debug, serde::Deserialize)]
+    struct Lacking;
+
+    #[async_trait]
+    impl Action for Lacking {}
+
+    impl Config for Lacking {
+        const TYPE: &'static str = "lacking";
+        const PHASES: &'static [Phase] = Phase::ALL;
+        type Action = Self;
+
+        fn build(self, _: &Env) -> Result<Self, Unbuildable> {
+            Err(Unbuildable("no secret called \"oidc\"".to_owned()))
+        }
+    }
+
+    #[test]
+    fn a_build_error_says_which_action() {
+        let config: Box<dyn ReadConfig> = Box::new(Lacking);
+        let actions = vec![ActionText {
+            kind: Lacking::TYPE,
+            config,
+        }];
+        let rule = RuleText {
+            name: None,
+            actions,
+        };
+        let document = Document {
+            on_http_request: vec![rule],
+            on_http_response: Vec::new(),
+        };
+        assert_eq!(
+            Policy::build(document, &Env::system())
+                .unwrap_err()
+                .to_string(),
+            "on_http_request[0].actions[0] (lacking): no secret called \"oidc\""
+        );
+    }
+
+    #[tokio::test]
+    async fn an_action_in_a_phase_that_it_lacks_is_a_fault_and_not_a_pass() {
+        let steps = vec![Step {
+            kind: Lacking::TYPE,
+            action: Box::new(Lacking),
+        }];
+        let rule = Rule { name: None, steps };
+        let policy = Policy {
+            on_http_request: vec![rule],
+            ..Policy::default()
+        };
+        let verdict = policy
+            .on_http_request(&mut request(&HeaderMap::new()))
+            .await;
+        let Verdict::Fault { fault, by } = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(fault, Fault::Phase);
+        assert_eq!(by.to_string(), "on_http_request[0].actions[0] (lacking)");
+    }
+}

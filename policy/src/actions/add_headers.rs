@@ -60,3 +60,159 @@ fn some_headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D
     }
     Ok(headers)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::exchange::HeaderEdit;
+    use crate::testing::{lines, one, policy, refused, request, response};
+    use crate::verdict::Verdict;
+
+    #[tokio::test]
+    async fn appends_to_the_request_and_never_replaces() {
+        let policy = policy(&one(
+            "on_http_request",
+            "add-headers",
+            "{headers: {X-Role: admin, x-n: 5}}",
+        ));
+        let lines = lines(&[("x-role", "user")]);
+        let mut exchange = request(&lines);
+        assert!(matches!(
+            policy.on_http_request(&mut exchange).await,
+            Verdict::Continue
+        ));
+        let values: Vec<_> = exchange.request.lines().get_all("x-role").iter().collect();
+        assert_eq!(values, ["user", "admin"]);
+        let added = ("x-n".parse().unwrap(), "5".parse().unwrap());
+        assert_eq!(
+            exchange.request.edits()[1],
+            HeaderEdit::Append {
+                name: added.0,
+                value: added.1
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn replaces_the_host_and_the_user_agent_of_a_request() {
+        let policy = policy(&one(
+            "on_http_request",
+            "add-headers",
+            "{headers: {host: b.example, user-agent: adit}}",
+        ));
+        let lines = lines(&[("host", "a.example"), ("user-agent", "curl")]);
+        let mut exchange = request(&lines);
+        assert!(matches!(
+            policy.on_http_request(&mut exchange).await,
+            Verdict::Continue
+        ));
+        assert_eq!(exchange.request.lines().len(), 2);
+        assert_eq!(exchange.request.lines()["host"], "b.example");
+        assert_eq!(exchange.request.lines()["user-agent"], "adit");
+    }
+
+    #[tokio::test]
+    async fn appends_to_the_response_in_its_phase() {
+        let policy = policy(&one(
+            "on_http_response",
+            "add-headers",
+            "{headers: {x-a: b}}",
+        ));
+        let lines = lines(&[]);
+        let mut exchange = response(&lines, &lines);
+        assert!(matches!(
+            policy.on_http_response(&mut exchange).await,
+            Verdict::Continue
+        ));
+        assert_eq!(exchange.head_mut().lines()["x-a"], "b");
+        assert!(exchange.request.edits().is_empty());
+    }
+
+    #[test]
+    fn a_header_that_could_break_a_message_is_refused_at_load() {
+        for (headers, said) in [
+            (
+                "{Connection: close}",
+                "header `connection` belongs to the connection, not to a policy (ERR_ADIT_2211)",
+            ),
+            (
+                "{content-length: 5}",
+                "header `content-length` belongs to the connection",
+            ),
+            (
+                "{transfer-encoding: chunked}",
+                "header `transfer-encoding` belongs to the connection",
+            ),
+            (
+                "{Adit-Error-Code: x}",
+                "header `adit-error-code` is set by the gateway only (ERR_ADIT_2219)",
+            ),
+            (
+                "{ngrok-error-code: x}",
+                "header `ngrok-error-code` is set by the gateway only (ERR_ADIT_2219)",
+            ),
+            (
+                "{':path': /x}",
+                "\":path\" is not a header name (ERR_ADIT_2210)",
+            ),
+            ("{'a b': x}", "\"a b\" is not a header name (ERR_ADIT_2210)"),
+            ("{'': x}", "\"\" is not a header name (ERR_ADIT_2210)"),
+            (
+                r#"{a: "b\r\nc: d"}"#,
+                "a header value holds a line break or a control character (ERR_ADIT_2211)",
+            ),
+            (
+                r#"{a: "b\0"}"#,
+                "a header value holds a line break or a control character (ERR_ADIT_2211)",
+            ),
+            (
+                "{a: '${req.id}'}",
+                "templates (`${…}`) are not built into this version",
+            ),
+            ("{}", "`headers` needs at least one header (ERR_ADIT_2223)"),
+            ("{a: [b]}", "invalid type: sequence, expected a text"),
+        ] {
+            let config = format!("{{headers: {headers}}}");
+            let message = refused(&one("on_http_request", "add-headers", &config));
+            assert!(message.contains(said), "{message}");
+            assert!(message.starts_with("policy.yaml:4:"), "{message}");
+        }
+        assert!(
+            refused(&one("on_http_request", "add-headers", "{}"))
+                .contains("missing field `headers`")
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_shown_at_its_place() {
+        assert_eq!(
+            refused(&one(
+                "on_http_request",
+                "add-headers",
+                r#"{headers: {a: b, c: "d\n"}}"#
+            )),
+            r#"policy.yaml:4:37: on_http_request[0].actions[0].config.headers.c: a header value holds a line break or a control character (ERR_ADIT_2211)
+    4 |         config: {headers: {a: b, c: "d\n"}}
+      |                                     ^"#
+        );
+    }
+
+    #[test]
+    fn names_values_and_maps_have_bounds() {
+        let with = |headers: String| {
+            one(
+                "on_http_request",
+                "add-headers",
+                &format!("{{headers: {{{headers}}}}}"),
+            )
+        };
+        let many = |count: usize| (0..count).map(|n| format!("a{n}: b, ")).collect::<String>();
+        assert!(!policy(&with(many(100))).is_empty());
+        assert!(refused(&with(many(101))).contains("more than 100 headers (ERR_ADIT_2212)"));
+        assert!(!policy(&with(format!("{}: b", "a".repeat(256)))).is_empty());
+        assert!(refused(&with(format!("{}: b", "a".repeat(257)))).contains("(ERR_ADIT_2208)"));
+        assert!(!policy(&with(format!("a: {}", "b".repeat(8 << 10)))).is_empty());
+        assert!(
+            refused(&with(format!("a: {}", "b".repeat((8 << 10) + 1)))).contains("(ERR_ADIT_2209)")
+        );
+    }
+}

@@ -120,3 +120,106 @@ fn content_type(body: &str) -> Option<&'static str> {
         _ => Some("text/plain; charset=utf-8"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::content_type;
+    use crate::action::Reply;
+    use crate::testing::{one, policy, refused, request, response};
+    use crate::verdict::{ReplyKind, Verdict};
+
+    async fn answer(config: &str) -> Reply {
+        let policy = policy(&one("on_http_request", "custom-response", config));
+        let verdict = policy
+            .on_http_request(&mut request(&HeaderMap::new()))
+            .await;
+        let Verdict::Reply {
+            reply,
+            kind: ReplyKind::Answer,
+            ..
+        } = verdict
+        else {
+            panic!("{verdict:?}");
+        };
+        reply
+    }
+
+    #[tokio::test]
+    async fn answers_with_200_and_nothing_unless_told_otherwise() {
+        let reply = answer("{}").await;
+        assert_eq!(reply.status(), 200);
+        assert!(reply.body().is_empty() && reply.headers().is_empty());
+    }
+
+    #[tokio::test]
+    async fn answers_with_what_the_policy_says() {
+        let reply =
+            answer("{status_code: 201, body: hello, headers: {X-A: b, content-type: text/x}}")
+                .await;
+        assert_eq!(reply.status(), 201);
+        assert_eq!(reply.body(), "hello");
+        assert_eq!(reply.headers()["x-a"], "b");
+        assert_eq!(reply.headers()["content-type"], "text/x");
+        assert_eq!(answer("{content: old}").await.body(), "old");
+    }
+
+    #[tokio::test]
+    async fn replaces_a_response_in_its_phase() {
+        let policy = policy(&one(
+            "on_http_response",
+            "custom-response",
+            "{status_code: 503}",
+        ));
+        let lines = HeaderMap::new();
+        let verdict = policy.on_http_response(&mut response(&lines, &lines)).await;
+        assert!(matches!(verdict, Verdict::Reply { reply, .. } if reply.status() == 503));
+    }
+
+    #[test]
+    fn the_type_of_a_body_is_guessed_by_its_first_bytes() {
+        for (body, expected) in [
+            ("", None),
+            (r#" {"a": 1}"#, Some("application/json")),
+            ("[1]", Some("application/json")),
+            ("{not json}", Some("text/plain; charset=utf-8")),
+            ("5", Some("text/plain; charset=utf-8")),
+            ("<!DOCTYPE html><p>", Some("text/html; charset=utf-8")),
+            ("<HTML>", Some("text/html; charset=utf-8")),
+            ("<?xml version='1.0'?>", Some("application/xml")),
+            ("ü", Some("text/plain; charset=utf-8")),
+        ] {
+            assert_eq!(content_type(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_at_load() {
+        assert_eq!(
+            refused(&one("on_http_request", "custom-response", "{status_code: 204, body: x}")),
+            "policy.yaml:4:17: on_http_request[0].actions[0].config: status 204 allows no body (ERR_ADIT_3604)
+    4 |         config: {status_code: 204, body: x}
+      |                 ^"
+        );
+        assert_eq!(
+            refused(&one("on_http_request", "custom-response", "{body: 'hi ${conn.client_ip}'}")),
+            "policy.yaml:4:24: on_http_request[0].actions[0].config.body: templates (`${…}`) are not built into this version; a literal `${` is written `$${`
+    4 |         config: {body: 'hi ${conn.client_ip}'}
+      |                        ^"
+        );
+        for (config, said) in [
+            ("{body: a, content: b}", "duplicate field `body`"),
+            ("{headers: {content-length: 5}}", "(ERR_ADIT_2211)"),
+            ("{status_code: 101}", "(ERR_ADIT_2215)"),
+            ("{status: 200}", "unknown field `status`"),
+        ] {
+            let message = refused(&one("on_http_request", "custom-response", config));
+            assert!(message.contains(said), "{message}");
+        }
+        let long = format!("{{body: {}}}", "x".repeat((64 << 10) + 1));
+        assert!(
+            refused(&one("on_http_request", "custom-response", &long)).contains("(ERR_ADIT_2221)")
+        );
+    }
+}

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny};
+use serde::de::Deserializer;
 
+use super::fixed;
 use super::status::Status;
 use crate::action::{Action, Config, Fault, Flow, Phase, Reply, Unbuildable};
 use crate::env::Env;
@@ -51,9 +52,64 @@ struct NoBody;
 
 impl<'de> Deserialize<'de> for NoBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer)?;
-        Err(D::Error::custom(
-            "`deny` sends no body; use `custom-response` (ERR_ADIT_2203)",
-        ))
+        fixed::read_as(deserializer, |_| {
+            Err("`deny` sends no body; use `custom-response` (ERR_ADIT_2203)".to_owned())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use crate::testing::{one, policy, refused, request};
+    use crate::verdict::{ReplyKind, Verdict};
+
+    #[tokio::test]
+    async fn denies_with_403_unless_told_otherwise() {
+        for (config, status) in [
+            ("{}", 403),
+            ("null", 403),
+            ("", 403),
+            ("{status_code: 404}", 404),
+        ] {
+            let policy = policy(&one("on_http_request", "deny", config));
+            let verdict = policy
+                .on_http_request(&mut request(&HeaderMap::new()))
+                .await;
+            let Verdict::Reply { reply, kind, .. } = verdict else {
+                panic!("{verdict:?}");
+            };
+            assert_eq!(reply.status(), status, "{config}");
+            assert!(reply.body().is_empty() && reply.headers().is_empty());
+            assert_eq!(kind, ReplyKind::Refusal);
+        }
+    }
+
+    #[test]
+    fn a_wrong_config_is_refused_at_its_place() {
+        assert_eq!(
+            refused(&one("on_http_request", "deny", "{body: no}")),
+            "policy.yaml:4:24: on_http_request[0].actions[0].config.body: `deny` sends no body; use `custom-response` (ERR_ADIT_2203)
+    4 |         config: {body: no}
+      |                        ^"
+        );
+        assert_eq!(
+            refused(&one("on_http_request", "deny", "{statuscode: 404}")),
+            "policy.yaml:4:18: on_http_request[0].actions[0].config: unknown field `statuscode`, expected `status_code` or `body`
+    4 |         config: …
+      |                  ^
+did you mean `status_code`?"
+        );
+        assert_eq!(
+            refused(&one("on_http_request", "deny", "{status_code: 700}")),
+            "policy.yaml:4:31: on_http_request[0].actions[0].config.status_code: status 700 is not from 200 to 599 (ERR_ADIT_2215)
+    4 |         config: {status_code: 700}
+      |                               ^"
+        );
+        assert!(
+            refused(&one("on_http_request", "deny", "403"))
+                .contains("invalid type: integer `403`, expected a map")
+        );
     }
 }

@@ -8,44 +8,54 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fixed(pub(super) String);
 
+/// Reads such a text into something else. What `parse` refuses is refused at the place of the text.
+pub(super) fn read_as<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: fn(String) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_any(FixedVisitor { parse })
+}
+
 impl<'de> Deserialize<'de> for Fixed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FixedVisitor)
+        read_as(deserializer, |text| Ok(Self(text)))
     }
 }
 
-struct FixedVisitor;
+struct FixedVisitor<T> {
+    parse: fn(String) -> Result<T, String>,
+}
 
-impl Visitor<'_> for FixedVisitor {
-    type Value = Fixed;
+impl<T> Visitor<'_> for FixedVisitor<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text")
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Fixed, E> {
-        Ok(Fixed(value.to_string()))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+        self.visit_str(&value.to_string())
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Fixed, E> {
-        Ok(Fixed(value.to_string()))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Fixed, E> {
-        Ok(Fixed(value.to_string()))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Fixed, E> {
-        Ok(Fixed(value.to_string()))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Fixed, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         if text.replace("$${", "").contains("${") {
             return Err(E::custom(
                 "templates (`${…}`) are not built into this version; a literal `${` is written `$${`",
             ));
         }
-        Ok(Fixed(text.replace("$${", "${")))
+        (self.parse)(text.replace("$${", "${")).map_err(E::custom)
     }
 }
 

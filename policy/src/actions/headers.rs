@@ -5,7 +5,7 @@ use std::fmt;
 use http::header::{HeaderName, HeaderValue};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
-use super::fixed::Fixed;
+use super::fixed;
 
 /// Most lines in one map; one more is refused.
 const LINES_MAX: usize = 100;
@@ -108,16 +108,16 @@ impl<'de> DeserializeSeed<'de> for Value {
     type Value = HeaderValue;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<HeaderValue, D::Error> {
-        let Fixed(text) = Fixed::deserialize(deserializer)?;
-        if text.len() > VALUE_MAX {
-            return Err(D::Error::custom(format_args!(
-                "a header value is longer than {VALUE_MAX} bytes (ERR_ADIT_2209)"
-            )));
-        }
-        HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
-            D::Error::custom(
-                "a header value holds a line break or a control character (ERR_ADIT_2211)",
-            )
+        fixed::read_as(deserializer, |text| {
+            if text.len() > VALUE_MAX {
+                return Err(format!(
+                    "a header value is longer than {VALUE_MAX} bytes (ERR_ADIT_2209)"
+                ));
+            }
+            HeaderValue::try_from(text).map_err(|_| {
+                "a header value holds a line break or a control character (ERR_ADIT_2211)"
+                    .to_owned()
+            })
         })
     }
 }

@@ -154,3 +154,78 @@ fn unknown(word: &str) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::action::Fault;
+    use crate::testing::{one, policy, refused, request, response};
+    use crate::verdict::Verdict;
+
+    /// A config that each action accepts.
+    fn some_config(kind: &str) -> &'static str {
+        match kind {
+            "add-headers" => "{headers: {x-a: b}}",
+            _ => "{}",
+        }
+    }
+
+    #[tokio::test]
+    async fn every_action_runs_in_each_phase_that_it_declares() {
+        assert!(!TYPES.is_empty());
+        for kind in TYPES {
+            for phase in phases(kind).unwrap() {
+                let policy = policy(&one(phase.name(), kind, some_config(kind)));
+                let lines = HeaderMap::new();
+                let verdict = match phase {
+                    Phase::OnHttpRequest => policy.on_http_request(&mut request(&lines)).await,
+                    Phase::OnHttpResponse => {
+                        policy.on_http_response(&mut response(&lines, &lines)).await
+                    }
+                };
+                assert!(
+                    !matches!(
+                        verdict,
+                        Verdict::Fault {
+                            fault: Fault::Phase,
+                            ..
+                        }
+                    ),
+                    "{kind} in {phase}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_action_in_the_wrong_phase_is_refused_at_its_type() {
+        assert_eq!(
+            refused(&one("on_http_response", "deny", "{}")),
+            "policy.yaml:3:15: on_http_response[0].actions[0].type: action `deny` does not run in on_http_response, only in on_http_request (ERR_ADIT_2202)
+    3 |       - type: deny
+      |               ^"
+        );
+    }
+
+    #[test]
+    fn an_action_of_a_later_version_is_refused_as_such() {
+        assert_eq!(
+            refused(&one("on_http_request", "rate-limit", "{}")),
+            "policy.yaml:3:15: on_http_request[0].actions[0].type: action `rate-limit` is not built into this version (ERR_ADIT_2201)
+    3 |       - type: rate-limit
+      |               ^"
+        );
+        assert!(
+            refused(&one("on_http_request", "rate-limits", "{}"))
+                .contains("unknown action `rate-limits`; `rate-limit` is not built into this version (ERR_ADIT_2201)")
+        );
+        assert!(phases("rate-limit").is_none());
+    }
+
+    #[test]
+    fn no_action_is_both_built_and_later() {
+        assert!(TYPES.iter().all(|kind| !LATER.contains(kind)));
+    }
+}

@@ -1,0 +1,106 @@
+//! What a message about a document may show of it: no secret, and nothing endless.
+
+/// Longest part of a source line that a message shows, in characters.
+pub(crate) const SHOWN_MAX: usize = 160;
+/// Behind a key with one of these words in it, a line is not shown.
+const SECRET_WORDS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "credential",
+    "passphrase",
+    "password",
+    "private",
+    "secret",
+    "token",
+];
+
+/// A source line, cut where a secret may begin. The value of an unknown key is one, since nobody knows whose it is.
+pub(crate) fn source_line(line: &str, message: &str) -> String {
+    if line.chars().nth(SHOWN_MAX).is_some() {
+        return line.chars().take(SHOWN_MAX).collect::<String>() + "…";
+    }
+    if secret_word_end(path(message)).is_some() && secret_word_end(line).is_none() {
+        let indent = line.len() - line.trim_start().len();
+        return " ".repeat(indent) + "…";
+    }
+    let from = match message.contains("unknown field") {
+        true => Some(0),
+        false => secret_word_end(line),
+    };
+    let key_end = from.and_then(|from| Some(from + line.get(from..)?.find(':')?));
+    match key_end.and_then(|end| line.get(..end)) {
+        Some(key) => format!("{key}: …"),
+        None => line.to_owned(),
+    }
+}
+
+/// A message without the text that it quotes, if its path leads to a secret.
+pub(crate) fn message(message: String) -> String {
+    if secret_word_end(path(&message)).is_none() {
+        return message;
+    }
+    let quoted = message
+        .split_once(" \"")
+        .and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?.1)));
+    match quoted {
+        Some((before, after)) => format!("{before} …{after}"),
+        None => message,
+    }
+}
+
+/// The path that a message of the parser begins with.
+fn path(message: &str) -> &str {
+    message.split(": ").next().unwrap_or_default()
+}
+
+fn secret_word_end(text: &str) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    let ends = SECRET_WORDS
+        .iter()
+        .filter_map(|word| Some(lower.find(word)? + word.len()));
+    ends.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_behind_a_secret_key() {
+        assert_eq!(source_line("  authToken: abc", "x: bad"), "  authToken: …");
+        assert_eq!(
+            source_line(r#"{"a": 1, "password": "abc", "b": 2}"#, "b: bad"),
+            r#"{"a": 1, "password": …"#
+        );
+        assert_eq!(
+            source_line("  weight: heavy", "weight: bad"),
+            "  weight: heavy"
+        );
+    }
+
+    #[test]
+    fn an_entry_below_a_secret_key_is_not_shown() {
+        let said = "config.credentials[0]: invalid type: string \"a:b\", expected a map";
+        assert_eq!(source_line("    - a:b", said), "    …");
+        assert_eq!(
+            message(said.to_owned()),
+            "config.credentials[0]: invalid type: string …, expected a map"
+        );
+    }
+
+    #[test]
+    fn the_value_of_an_unknown_key_is_not_shown() {
+        assert_eq!(
+            source_line("  tokn: abc", "unknown field `tokn`"),
+            "  tokn: …"
+        );
+    }
+
+    #[test]
+    fn an_endless_line_ends() {
+        assert_eq!(
+            source_line(&"ü".repeat(1_000), "bad").chars().count(),
+            SHOWN_MAX + 1
+        );
+    }
+}
