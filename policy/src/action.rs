@@ -78,6 +78,15 @@ pub enum Fault {
 #[error("{0}")]
 pub struct Unbuildable(pub String);
 
+// === impl Fault ===
+
+impl Fault {
+    /// The number in `adit-error-code: ERR_ADIT_nnnn` of the 500 that the client gets.
+    pub const fn code(&self) -> u16 {
+        2300
+    }
+}
+
 // === impl Phase ===
 
 impl Phase {

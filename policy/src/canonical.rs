@@ -102,10 +102,15 @@ pub enum BadTarget {
 impl Host {
     /// Reads a host as people write it in configuration: any case, international names, one trailing dot.
     pub fn parse(text: &str) -> Result<Self, BadHost> {
-        if text.is_ascii() {
-            return canonical_host(text.as_bytes()).map(|host| Self(Arc::from(host)));
-        }
-        let ascii = idna::domain_to_ascii_strict(text).map_err(|_| BadHost::Idna)?;
+        // ASCII can hold punycode, which is international too and may be wrong.
+        let plain = text.is_ascii() && !text.to_ascii_lowercase().contains("xn--");
+        let ascii = match plain {
+            true => Cow::Borrowed(text),
+            false => {
+                let name = text.strip_suffix('.').unwrap_or(text);
+                Cow::Owned(idna::domain_to_ascii_strict(name).map_err(|_| BadHost::Idna)?)
+            }
+        };
         canonical_host(ascii.as_bytes()).map(|host| Self(Arc::from(host)))
     }
 
@@ -255,11 +260,14 @@ fn canonical_host(text: &[u8]) -> Result<Cow<'_, str>, BadHost> {
             return Err(BadHost::Label);
         }
     }
-    match (text.len(), label) {
-        (0, _) => return Err(BadHost::Empty),
-        (1.., 0) => return Err(BadHost::Label),
-        (HOST_MAX.., _) if text.len() > HOST_MAX => return Err(BadHost::TooLong),
-        _ => {}
+    if text.is_empty() {
+        return Err(BadHost::Empty);
+    }
+    if label == 0 {
+        return Err(BadHost::Label);
+    }
+    if text.len() > HOST_MAX {
+        return Err(BadHost::TooLong);
     }
     let text = std::str::from_utf8(text).map_err(|_| BadHost::Byte)?;
     if ends_in_a_number(text) && text.parse::<Ipv4Addr>().is_err() {
@@ -322,7 +330,13 @@ mod tests {
             host("Bücher.example").as_deref(),
             Ok("xn--bcher-kva.example")
         );
+        assert_eq!(
+            host("XN--bcher-KVA.example.").as_deref(),
+            Ok("xn--bcher-kva.example")
+        );
+        assert_eq!(host("１２７.0.0.1").as_deref(), Ok("127.0.0.1"));
         assert_eq!(host("b\u{0}ü.example"), Err(BadHost::Idna));
+        assert_eq!(host("xn--999999999.example"), Err(BadHost::Idna));
     }
 
     #[test]

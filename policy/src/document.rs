@@ -5,26 +5,17 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::action::Phase;
 use crate::actions::{self, Kind, ReadConfig};
 pub use crate::mistake::{Mistake, read};
+use crate::reading::{Item, Keys, ListOf};
 
 /// Most rules in one phase; one more is refused.
 const RULES_MAX: usize = 1_000;
 /// Most actions in one rule; one more is refused.
 const ACTIONS_MAX: usize = 100;
-/// Parts of the language that a later version brings. To ignore one would turn a policy into another.
-const LATER: &[&str] = &[
-    "on_tcp_connect",
-    "on_event_stream_message",
-    "on_tls_request",
-    "inbound",
-    "outbound",
-    "expressions",
-    "mode",
-];
 
 /// A policy that was read and not built. It can stand in any document: `traffic_policy: {…}` reads itself into one.
 #[derive(Debug)]
@@ -176,129 +167,6 @@ impl Item for ActionText {
             }
         };
         Ok(Self { kind, config })
-    }
-}
-
-/// Something that a list of a policy holds.
-trait Item: Sized {
-    fn read<'de, A: MapAccess<'de>>(phase: Phase, map: A) -> Result<Self, A::Error>;
-}
-
-struct ListOf<T> {
-    phase: Phase,
-    max: usize,
-    what: &'static str,
-    hint: &'static str,
-    item: PhantomData<T>,
-}
-
-impl<'de, T: Item> DeserializeSeed<'de> for ListOf<T> {
-    type Value = Vec<T>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Item> Visitor<'de> for ListOf<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of {}", self.what)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Vec<T>, A::Error> {
-        Err(A::Error::custom(format_args!(
-            "{} (ERR_ADIT_2236)",
-            self.hint
-        )))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(One {
-            phase: self.phase,
-            item: PhantomData,
-        })? {
-            if items.len() == self.max {
-                return Err(A::Error::custom(format_args!(
-                    "more than {} {} in one list",
-                    self.max, self.what
-                )));
-            }
-            items.push(item);
-        }
-        Ok(items)
-    }
-}
-
-struct One<T> {
-    phase: Phase,
-    item: PhantomData<T>,
-}
-
-impl<'de, T: Item> DeserializeSeed<'de> for One<T> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, T: Item> Visitor<'de> for One<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::read(self.phase, map)
-    }
-}
-
-/// The keys of one kind of map. A key that begins with `x-` is nobody's (`None`): a home for anchors.
-#[derive(Clone, Copy)]
-struct Keys {
-    of: &'static str,
-    known: &'static [&'static str],
-    code: u16,
-}
-
-impl<'de> DeserializeSeed<'de> for Keys {
-    type Value = Option<&'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for Keys {
-    type Value = Option<&'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        let Self { of, known, code } = self;
-        match known.iter().find(|name| **name == key) {
-            Some(name) => Ok(Some(name)),
-            None if key.starts_with("x-") => Ok(None),
-            None if LATER.contains(&key) => Err(E::custom(format_args!(
-                "`{key}` is not built into this version"
-            ))),
-            None => {
-                let known = known.join("` or `");
-                Err(E::custom(format_args!(
-                    "unknown {of} `{key}`, expected `{known}` (ERR_ADIT_{code})"
-                )))
-            }
-        }
     }
 }
 

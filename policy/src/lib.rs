@@ -70,6 +70,7 @@ pub mod exchange;
 pub mod go_duration;
 mod mistake;
 mod nearest;
+mod reading;
 mod redact;
 pub mod secret;
 pub mod size;

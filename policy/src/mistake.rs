@@ -99,7 +99,7 @@ impl Mistake {
             message.remove(0);
         }
         let remedy = remedy(&message);
-        let message = redact::message(message);
+        let message = redact::message(&message);
         Self {
             file: file.to_owned(),
             message,

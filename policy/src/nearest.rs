@@ -15,26 +15,20 @@ pub(crate) fn nearest<'a>(
         .map(|(_, name)| name)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that make one text of the other.
+/// Insertions, deletions and replacements that make one text of the other.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    let mut previous = None;
-    for (row, x) in a.chars().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, y) in b.iter().enumerate() {
-            let replaced = last[column] + usize::from(x != *y);
-            let mut best = replaced.min(last[column + 1] + 1).min(current[column] + 1);
-            if column > 0 && previous == Some(*y) && b[column - 1] == x {
-                best = best.min(before_last[column - 1] + 1);
-            }
-            current.push(best);
+    let mut row: Vec<usize> = (1..=b.chars().count()).collect();
+    for (index, x) in a.chars().enumerate() {
+        let mut diagonal = index;
+        let mut left = index + 1;
+        for (above, y) in row.iter_mut().zip(b.chars()) {
+            left = (diagonal + usize::from(x != y))
+                .min(*above + 1)
+                .min(left + 1);
+            diagonal = std::mem::replace(above, left);
         }
-        previous = Some(x);
-        before_last = std::mem::replace(&mut last, current);
     }
-    last[b.len()]
+    row.last().copied().unwrap_or_else(|| a.chars().count())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 /// Longest part of a source line that a message shows, in characters.
 pub(crate) const SHOWN_MAX: usize = 160;
+/// Longest message, in characters: it may quote a key as long as the document.
+const MESSAGE_MAX: usize = 1_000;
 /// Behind a key with one of these words in it, a line is not shown.
 const SECRET_WORDS: &[&str] = &[
     "authorization",
@@ -16,6 +18,8 @@ const SECRET_WORDS: &[&str] = &[
 
 /// A source line, cut where a secret may begin. The value of an unknown key is one, since nobody knows whose it is.
 pub(crate) fn source_line(line: &str, message: &str) -> String {
+    let line = harmless(line);
+    let line = line.as_str();
     if line.chars().nth(SHOWN_MAX).is_some() {
         return line.chars().take(SHOWN_MAX).collect::<String>() + "…";
     }
@@ -34,18 +38,28 @@ pub(crate) fn source_line(line: &str, message: &str) -> String {
     }
 }
 
-/// A message without the text that it quotes, if its path leads to a secret.
-pub(crate) fn message(message: String) -> String {
-    if secret_word_end(path(&message)).is_none() {
-        return message;
-    }
+/// A message without what it quotes if its path leads to a secret, on one line, and not endless.
+pub(crate) fn message(message: &str) -> String {
     let quoted = message
         .split_once(" \"")
-        .and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?.1)));
-    match quoted {
-        Some((before, after)) => format!("{before} …{after}"),
-        None => message,
+        .and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?.1)))
+        .filter(|_| secret_word_end(path(message)).is_some());
+    let safe = match quoted {
+        Some((before, after)) => harmless(&format!("{before} …{after}")),
+        None => harmless(message),
+    };
+    match safe.char_indices().nth(MESSAGE_MAX) {
+        Some((end, _)) => safe.get(..end).unwrap_or_default().to_owned() + "…",
+        None => safe,
     }
+}
+
+/// Text that cannot move a terminal's cursor or begin a new line in a log.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| c == '\t' || !c.is_control();
+    text.chars()
+        .map(|c| if shown(c) { c } else { '\u{fffd}' })
+        .collect()
 }
 
 /// The path that a message of the parser begins with.
@@ -83,7 +97,7 @@ mod tests {
         let said = "config.credentials[0]: invalid type: string \"a:b\", expected a map";
         assert_eq!(source_line("    - a:b", said), "    …");
         assert_eq!(
-            message(said.to_owned()),
+            message(said),
             "config.credentials[0]: invalid type: string …, expected a map"
         );
     }
@@ -97,7 +111,15 @@ mod tests {
     }
 
     #[test]
+    fn no_message_moves_the_cursor_or_begins_a_line() {
+        let shown = message("unknown field `\u{1b}[2J\n`");
+        assert_eq!(shown, "unknown field `\u{fffd}[2J\u{fffd}`");
+        assert_eq!(source_line("\ta\u{7}", "bad"), "\ta\u{fffd}");
+    }
+
+    #[test]
     fn an_endless_line_ends() {
+        assert_eq!(message(&"ü".repeat(9_000)).chars().count(), MESSAGE_MAX + 1);
         assert_eq!(
             source_line(&"ü".repeat(1_000), "bad").chars().count(),
             SHOWN_MAX + 1

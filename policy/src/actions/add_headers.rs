@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_could_break_a_message_is_refused_at_load() {
+    fn a05_a_header_that_could_break_a_message_is_refused_at_load() {
         for (headers, said) in [
             (
                 "{Connection: close}",
