@@ -27,6 +27,13 @@ impl Stream {
     pub(crate) fn new(inner: yamux::Stream, permit: Option<OwnedSemaphorePermit>) -> Self {
         Self { inner: inner.compat(), ended_by_us: false, _permit: permit }
     }
+
+    /// Whether the peer or the loss of the lane broke the stream, even if bytes that came before
+    /// the break are still to be read. After an end from this side a break cannot be told.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        !self.ended_by_us && self.inner.get_ref().is_closed()
+    }
 }
 
 impl AsyncRead for Stream {
@@ -43,7 +50,7 @@ impl AsyncRead for Stream {
         // The multiplexer reports a reset and a lost connection as a clean end. A response that is
         // delimited by the end of its stream would look complete.
         let nothing = buf.filled().len() == before;
-        if nothing && !self.ended_by_us && self.inner.get_ref().is_closed() {
+        if nothing && self.is_reset() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(Ok(()))

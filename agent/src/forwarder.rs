@@ -1,0 +1,51 @@
+//! An endpoint whose streams go to a service.
+
+use crate::{End, Upstream, endpoint::Endpoint};
+
+/// Holds an endpoint that is forwarded. Dropping it does not end the endpoint: it lives with its
+/// agent.
+///
+/// A session that is lost does not end it: the agent asks for the same URL again.
+#[derive(Debug)]
+pub struct Forwarder {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) upstream: Upstream,
+}
+
+// === impl Forwarder ===
+
+impl Forwarder {
+    /// Where the endpoint can be reached.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.endpoint.url()
+    }
+
+    /// The endpoint's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.endpoint.name
+    }
+
+    /// Names the endpoint inside this agent.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.endpoint.key
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Gives the URL back. Streams that run may finish.
+    pub async fn close(&self) {
+        self.endpoint.close().await;
+    }
+
+    /// Waits for the end of the endpoint.
+    pub async fn done(&self) -> End {
+        self.endpoint.done().await
+    }
+}

@@ -1,0 +1,57 @@
+//! An endpoint whose streams the program takes itself.
+
+use tokio::sync::mpsc;
+
+use crate::{End, Stream, endpoint::Endpoint};
+
+/// Yields the streams of one endpoint. Dropping it gives the URL back.
+///
+/// A session that is lost does not end it: the agent asks for the same URL again.
+#[derive(Debug)]
+pub struct Listener {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) streams: mpsc::Receiver<Stream>,
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// The next stream, or `None` once the endpoint is over.
+    pub async fn accept(&mut self) -> Option<Stream> {
+        self.streams.recv().await
+    }
+
+    /// Where the endpoint can be reached.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.endpoint.url()
+    }
+
+    /// The endpoint's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.endpoint.name
+    }
+
+    /// Names the endpoint inside this agent.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.endpoint.key
+    }
+
+    /// Gives the URL back. Streams that run may finish.
+    pub async fn close(&self) {
+        self.endpoint.close().await;
+    }
+
+    /// Waits for the end of the endpoint.
+    pub async fn done(&self) -> End {
+        self.endpoint.done().await
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.endpoint.close_soon();
+    }
+}

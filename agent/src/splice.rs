@@ -1,0 +1,186 @@
+//! Copies both ways between a stream and a service until both are done or one breaks.
+
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+use crate::Stream;
+
+/// One read: what the multiplexer puts into a frame.
+const CHUNK: usize = 16 * 1024;
+
+/// How often a stream whose service takes no more bytes is looked at for a reset, which would
+/// otherwise stand behind those bytes for ever.
+const STALLED_LOOK: Duration = Duration::from_secs(5);
+
+/// Copies until both sides have ended.
+///
+/// The end of one side is passed on as an end of that half only. An error of either side is an
+/// error of the whole: the caller drops both.
+pub(crate) async fn splice<L>(stream: &mut Stream, local: &mut L) -> io::Result<()>
+where
+    L: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut inward, mut outward) = (Half::new(), Half::new());
+    let mut watch = StalledWatch::default();
+    poll_fn(move |cx| {
+        let inward_done = inward.poll(cx, stream, local)?.is_ready();
+        let outward_done = outward.poll(cx, local, stream)?.is_ready();
+        if inward_done && outward_done {
+            return Poll::Ready(Ok(()));
+        }
+        if inward.is_stalled() && watch.poll(cx).is_ready() && stream.inner.is_reset() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// One direction. It holds memory only for bytes that were read and could not be written.
+struct Half {
+    unsent: Vec<u8>,
+    sent: usize,
+    flush: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Copying,
+    Ending,
+    Ended,
+}
+
+// === impl Half ===
+
+impl Half {
+    fn new() -> Self {
+        Self {
+            unsent: Vec::new(),
+            sent: 0,
+            flush: false,
+            state: State::Copying,
+        }
+    }
+
+    fn is_stalled(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    fn poll<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            match self.state {
+                State::Copying => {
+                    ready!(self.poll_unsent(cx, to))?;
+                    match self.poll_chunk(cx, from, to)? {
+                        Poll::Ready(()) => {}
+                        Poll::Pending => {
+                            if self.flush {
+                                ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                                self.flush = false;
+                            }
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                State::Ending => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    self.state = State::Ended;
+                }
+                State::Ended => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Moves what one read gives. Pending only if nothing was read.
+    fn poll_chunk<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+    ) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        // On the stack: a stream that waits, as a kept-alive one mostly does, holds no buffer.
+        let mut space = [MaybeUninit::uninit(); CHUNK];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(from).poll_read(cx, &mut read))?;
+        let mut rest = read.filled();
+        if rest.is_empty() {
+            self.state = State::Ending;
+            return Poll::Ready(Ok(()));
+        }
+        self.flush = true;
+        while !rest.is_empty() {
+            match Pin::new(&mut *to).poll_write(cx, rest)? {
+                Poll::Ready(n) => rest = after(rest, n)?,
+                Poll::Pending => {
+                    self.unsent.extend_from_slice(rest);
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_unsent<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            let n = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
+            after(rest, n)?;
+            self.sent += n;
+        }
+        self.unsent = Vec::new();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What is left of `bytes` after `n` were written.
+fn after(bytes: &[u8], n: usize) -> io::Result<&[u8]> {
+    match n {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        n => Ok(bytes.get(n..).unwrap_or_default()),
+    }
+}
+
+/// A timer that exists only for streams that ever stalled, and is set only while they do.
+#[derive(Default)]
+struct StalledWatch {
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl StalledWatch {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep(STALLED_LOOK)));
+        let mut due = Poll::Pending;
+        // Again after it was set anew, for the waker of the next look.
+        while timer.as_mut().poll(cx).is_ready() {
+            timer.as_mut().reset(Instant::now() + STALLED_LOOK);
+            due = Poll::Ready(());
+        }
+        due
+    }
+}
