@@ -1,0 +1,146 @@
+//! `adit gateway`: be the edge; check its configuration; make tokens for agents.
+
+use std::{path::PathBuf, time::Duration};
+
+use adit_gateway::token;
+use clap::{Args, Subcommand};
+
+use crate::{
+    cli::Shared,
+    exit::Failure,
+    log::{Destination, Format, Threshold, Writer},
+    runtime, settings,
+    signals::Signals,
+    terminal,
+};
+
+/// Be the gateway: take traffic, decide, hand it to the agents
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  adit gateway token alice                  a token, and the line for gateway.yaml
+  adit gateway check gateway.yaml           is it right?
+  adit gateway --config gateway.yaml        run
+
+SIGTERM and SIGINT let running exchanges finish for ten seconds; a second signal ends them."
+)]
+pub(crate) struct Gateway {
+    /// The gateway's configuration; the same as --config
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Say whether configuration files are right, and where not
+    Check {
+        /// Files to read
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Make a token for an agent: shown once, here, and kept nowhere
+    Token {
+        /// Who will use it
+        name: String,
+    },
+    /// The same as no subcommand
+    Run {
+        /// The gateway's configuration; the same as --config
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// How long exchanges that run may go on after the signal to stop.
+const FINISH: Duration = Duration::from_secs(10);
+
+impl Gateway {
+    pub(crate) fn run(self, shared: &Shared) -> Result<(), Failure> {
+        match self.task {
+            Some(Task::Check { files }) => check(&files),
+            Some(Task::Token { name }) => token(&name),
+            Some(Task::Run { file }) => run(file, shared),
+            None => run(self.file, shared),
+        }
+    }
+}
+
+fn check(files: &[PathBuf]) -> Result<(), Failure> {
+    let mut mistakes = Vec::new();
+    for file in files {
+        match adit_gateway::Config::load(file) {
+            Ok(_) => terminal::print(&format!("{}: ok\n", file.display())),
+            Err(error) => mistakes.push(error.to_string()),
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::mistake(mistakes.join("\n\n")))
+    }
+}
+
+fn token(name: &str) -> Result<(), Failure> {
+    // Names appear in YAML, logs and access lists.
+    if name.is_empty()
+        || !name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c))
+    {
+        return Err(Failure::mistake("a name is letters, digits and - _ . @"));
+    }
+    let (token, hash) = token::generate();
+    terminal::print(&format!(
+        "Token for {name}, shown only now. On the agent's machine:\n\n  \
+           adit config add-authtoken {token}\n\n\
+         In gateway.yaml, with the URLs that {name} may serve:\n\n  \
+           agents:\n    \
+             - {{ name: {name}, token_hash: \"{hash}\", acl: [\"bind:{name}.example.com\", \"bind:*.{name}.example.com\"] }}\n"
+    ));
+    Ok(())
+}
+
+fn run(file: Option<PathBuf>, shared: &Shared) -> Result<(), Failure> {
+    let mut named: Vec<_> = shared.config.iter().cloned().chain(file).collect();
+    let file = match (named.pop(), named.is_empty()) {
+        (Some(file), true) => file,
+        (Some(_), false) => return Err(Failure::mistake("a gateway has one configuration file")),
+        (None, _) => {
+            return Err(Failure::mistake(
+                "which configuration? adit gateway --config gateway.yaml",
+            ));
+        }
+    };
+    let config = adit_gateway::Config::load(&file).map_err(Failure::mistake)?;
+    let log = settings::log(shared, Destination::Stdout, Format::Term, Threshold::Info).start()?;
+    let outcome = runtime::run(serve(config));
+    log.iter().for_each(Writer::flush);
+    outcome
+}
+
+async fn serve(config: adit_gateway::Config) -> Result<(), Failure> {
+    let mut signals = Signals::take_over().map_err(Failure::mistake)?;
+    let gateway = adit_gateway::Gateway::start(config)
+        .await
+        .map_err(Failure::mistake)?;
+    for (scheme, address) in [("https", gateway.https()), ("http", gateway.http())] {
+        if let Some(address) = address {
+            tracing::info!(obj = "gateway", scheme, addr = %address, "listening");
+        }
+    }
+    signals.next().await;
+    tracing::info!(
+        obj = "gateway",
+        seconds = FINISH.as_secs(),
+        "stopping; running exchanges may finish"
+    );
+    tokio::select! {
+        () = gateway.shutdown(FINISH) => tracing::info!(obj = "gateway", "stopped"),
+        () = signals.next() => tracing::warn!(obj = "gateway", "stopped at once"),
+    }
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! Tells what the agent does: as log lines, and on the status screen if one is open.
+
+use adit_agent::{Event, RefusalCode, Refused};
+use time::{OffsetDateTime, UtcOffset};
+use tracing::{debug, error, info, warn};
+
+use crate::screen::{Request, Screen, Session, Status};
+
+/// Where the agent's events go.
+pub(crate) struct Report {
+    status: Status,
+    screen: Option<Screen>,
+    offset: UtcOffset,
+}
+
+/// A refusal with its code on a line of its own, where wrappers look for it.
+pub(crate) fn told(refused: &Refused) -> String {
+    let number = match refused.code {
+        RefusalCode::Token => 107,
+        RefusalCode::Version => 811,
+        RefusalCode::Acl => 316,
+        RefusalCode::Url => 332,
+        RefusalCode::Taken => 334,
+        RefusalCode::Policy => 2203,
+        RefusalCode::Stale => 110,
+        RefusalCode::Unavailable => 803,
+        RefusalCode::Protocol => 801,
+        RefusalCode::Unknown => return refused.reason.clone(),
+    };
+    format!("{}\r\n\r\nERR_ADIT_{number}\r\n", refused.reason)
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Reports to the log, and to the screen if there is one.
+    pub(crate) fn new(screen: Option<Screen>, offset: UtcOffset) -> Self {
+        Self {
+            status: Status::default(),
+            screen,
+            offset,
+        }
+    }
+
+    /// Waits until the user of the screen wants to leave; for ever if there is no screen.
+    pub(crate) async fn quit(&self) {
+        match &self.screen {
+            Some(screen) => screen.quit().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Shows a line that stands as long as the process.
+    pub(crate) fn note(&mut self, label: &'static str, text: String) {
+        self.change(|status| status.notes.push((label, text)));
+    }
+
+    /// The process is ending.
+    pub(crate) fn stopping(&mut self) {
+        info!(obj = "app", "stopping; running requests may finish");
+        self.change(|status| status.session = Session::Stopping);
+    }
+
+    /// The display was too slow to be told everything.
+    pub(crate) fn missed(&mut self, events: u64) {
+        debug!(obj = "app", events, "events not shown");
+        self.change(|status| status.missed(events));
+    }
+
+    /// Something happened.
+    pub(crate) fn tell(&mut self, event: &Event) {
+        match event {
+            Event::Connecting => {
+                debug!(obj = "csess", "connecting");
+            }
+            Event::Connected { session, server } => {
+                info!(
+                    obj = "csess",
+                    id = session,
+                    server,
+                    "client session established"
+                );
+                info!(obj = "tunnels.session", "tunnel session started");
+                self.change(|status| status.session = Session::Online);
+            }
+            Event::Disconnected { reason, retry_in } => {
+                let seconds = retry_in.as_secs_f64();
+                warn!(
+                    obj = "csess",
+                    err = reason,
+                    retry = format!("{seconds:.1}s"),
+                    "session closed, reconnecting"
+                );
+                self.change(|status| status.session = Session::Reconnecting(reason.clone()));
+            }
+            Event::Refused(refused) => {
+                error!(obj = "csess", err = told(refused), "session refused");
+                self.problem(refused.reason.clone());
+            }
+            Event::Draining => info!(obj = "csess", "the gateway is going; connecting anew"),
+            Event::Latency(latency) => self.change(|status| status.latency = Some(*latency)),
+            Event::Bound {
+                name,
+                url,
+                upstream,
+            } => {
+                let mut news = false;
+                self.change(|status| news = status.forward(name, url, upstream));
+                if news {
+                    info!(
+                        obj = "tunnels",
+                        name,
+                        addr = upstream,
+                        url,
+                        "started tunnel"
+                    );
+                }
+            }
+            Event::BindRefused { name, refused } => {
+                error!(
+                    obj = "tunnels",
+                    name,
+                    err = told(refused),
+                    "failed to start tunnel"
+                );
+                self.problem(format!("{name}: {}", refused.reason));
+            }
+            Event::Unbound { name, refused } => {
+                info!(
+                    obj = "tunnels",
+                    name,
+                    err = refused.as_ref().map(told),
+                    "stopped tunnel"
+                );
+                if let Some(refused) = refused {
+                    self.problem(format!("{name}: {}", refused.reason));
+                }
+            }
+            Event::Dialed { name, upstream } => {
+                debug!(obj = "join", name, addr = upstream, "join connections");
+            }
+            Event::DialFailed {
+                name,
+                upstream,
+                error,
+            } => {
+                error!(obj = "join", name, addr = upstream, err = %error, "service not reached");
+                self.problem(error.to_string());
+            }
+            Event::Exchange {
+                name,
+                method,
+                path,
+                status,
+                duration,
+                missed,
+            } => {
+                let micros = duration.as_micros();
+                debug!(obj = "http", name, method, path, status, micros, "request");
+                let at = self.now();
+                self.change(|shown| {
+                    shown.missed(*missed);
+                    shown.request(Request {
+                        at,
+                        method: method.clone(),
+                        path: path.clone(),
+                        status: *status,
+                        duration: *duration,
+                    });
+                });
+            }
+            // Whatever a later agent tells is no business of this display.
+            _ => {}
+        }
+    }
+
+    fn problem(&mut self, text: String) {
+        let at = self.now();
+        self.change(|status| status.problem(at, text));
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Status)) {
+        match &self.screen {
+            Some(screen) => screen.update(change),
+            None => change(&mut self.status),
+        }
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc().to_offset(self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusals_code_stands_on_its_own_line() {
+        let refused = Refused {
+            code: RefusalCode::Token,
+            reason: "the authtoken is unknown".to_owned(),
+            retryable: false,
+        };
+        assert_eq!(
+            told(&refused),
+            "the authtoken is unknown\r\n\r\nERR_ADIT_107\r\n"
+        );
+    }
+}

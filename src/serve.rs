@@ -1,0 +1,232 @@
+//! The life of `adit http` and `adit start`: connect, bring the endpoints online, show what
+//! happens, and leave in order.
+
+use std::time::Duration;
+
+use adit_agent::{
+    Agent, AgentBuilder, BindError, ConnectCas, ConnectError, End, EndpointOptions, Event, Upstream,
+};
+use adit_gateway::Embedded;
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    task::JoinSet,
+};
+use tracing::warn;
+
+use crate::{
+    embedded,
+    exit::Failure,
+    log::Writer,
+    report::{self, Report},
+    runtime,
+    screen::{Screen, Status},
+    settings::Settings,
+    signals::Signals,
+    terminal,
+};
+
+/// How long requests that run may go on after the signal to stop.
+const FINISH: Duration = Duration::from_secs(10);
+
+/// An endpoint to bring online.
+pub(crate) struct Endpoint {
+    pub(crate) options: EndpointOptions,
+    pub(crate) upstream: Upstream,
+    /// Any name will do, and so both schemes if a gateway of our own serves it.
+    pub(crate) random: bool,
+}
+
+/// What to do, with everything about it decided and every file read.
+pub(crate) struct Plan {
+    pub(crate) settings: Settings,
+    pub(crate) endpoints: Vec<Endpoint>,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Does it, until someone wants it to end or the gateway refuses for good.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let log = self.settings.log.clone().start()?;
+        for warning in &self.settings.warnings {
+            warn!(obj = "app", "{warning}");
+            if !self.settings.log.destination.shares_the_terminal() {
+                terminal::note(&format!("warning: {warning}"));
+            }
+        }
+        let outcome = runtime::run(self.serve());
+        log.iter().for_each(Writer::flush);
+        outcome
+    }
+
+    async fn serve(self) -> Result<(), Failure> {
+        let (offset, screen) = (self.settings.log.offset, self.settings.screen);
+        let mut signals = Signals::take_over().map_err(Failure::mistake)?;
+        let own = match self.settings.own_gateway {
+            true => Some(embedded::start().await?),
+            false => None,
+        };
+        let agent = connect(self.settings.agent, own.as_ref())
+            .await
+            .map_err(unconnected)?;
+        // Nothing is lost: the agent's task has not run yet.
+        let events = agent.events();
+        let screen = if screen {
+            Screen::open(Status::default()).ok()
+        } else {
+            None
+        };
+        let reporting = screen.is_some() || tracing::enabled!(tracing::Level::DEBUG);
+        if screen.is_some() {
+            signals
+                .take_over_the_terminals()
+                .map_err(Failure::mistake)?;
+        }
+        let mut report = Report::new(screen, offset);
+        if let Some(own) = &own {
+            embedded::tell(own, &mut report);
+        }
+        let online = bring_online(self.endpoints, &agent, own.is_some(), reporting);
+        let mut running = Running {
+            events,
+            signals,
+            report,
+            online,
+        };
+        let ended = running.until_the_end(&agent).await;
+        running.leave(&agent).await;
+        if let Some(own) = own {
+            own.gateway().shutdown(Duration::ZERO).await;
+        }
+        ended
+    }
+}
+
+/// Starts the agent. A gateway that is down now is waited for, with the screen open.
+async fn connect(agent: AgentBuilder, own: Option<&Embedded>) -> Result<Agent, ConnectError> {
+    let client = format!(
+        "adit/{} {}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS
+    );
+    let agent = agent.client(client).wait_for_first(false);
+    match own {
+        Some(own) => {
+            let cas = ConnectCas::Certificates(vec![own.ca_certificate()]);
+            let agent = agent
+                .connect_url(own.connect_url())
+                .authtoken(own.authtoken());
+            agent.connect_cas(cas).connect().await
+        }
+        None => agent.connect().await,
+    }
+}
+
+/// Asks for all endpoints at once; the answers come in their own time.
+fn bring_online(
+    endpoints: Vec<Endpoint>,
+    agent: &Agent,
+    own_gateway: bool,
+    reporting: bool,
+) -> JoinSet<Result<End, BindError>> {
+    let mut online = JoinSet::new();
+    for Endpoint {
+        options,
+        upstream,
+        random,
+    } in endpoints
+    {
+        let options = options.report(reporting);
+        let wanted = match random && own_gateway {
+            // Plain http costs nothing here, and needs no certificate.
+            true => vec![options.clone().url("https://"), options.url("http://")],
+            false => vec![options],
+        };
+        for options in wanted {
+            let (agent, upstream) = (agent.clone(), upstream.clone());
+            online.spawn(async move {
+                let forwarder = agent.forward(options, upstream).await?;
+                // What only waits for the agent's end must not keep it.
+                drop(agent);
+                Ok(forwarder.done().await)
+            });
+        }
+    }
+    online
+}
+
+struct Running {
+    events: broadcast::Receiver<Event>,
+    signals: Signals,
+    report: Report,
+    /// One task for each endpoint, which ends with it.
+    online: JoinSet<Result<End, BindError>>,
+}
+
+// === impl Running ===
+
+impl Running {
+    async fn until_the_end(&mut self, agent: &Agent) -> Result<(), Failure> {
+        loop {
+            tokio::select! {
+                event = self.events.recv() => self.tell(event),
+                Some(ended) = self.online.join_next() => match ended {
+                    Ok(Ok(End::Refused(refused))) if self.online.is_empty() => {
+                        return Err(Failure::Refused(report::told(&refused)));
+                    }
+                    // The others are still served.
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => return Err(unbound(error)),
+                    Err(panicked) => return Err(Failure::mistake(panicked)),
+                },
+                () = self.report.quit() => return Ok(()),
+                () = self.signals.next() => return Ok(()),
+                end = agent.done() => return match end {
+                    End::Closed => Ok(()),
+                    End::Refused(refused) => Err(Failure::Refused(report::told(&refused))),
+                },
+            }
+        }
+    }
+
+    /// Lets running requests finish, unless asked a second time.
+    async fn leave(&mut self, agent: &Agent) {
+        self.report.stopping();
+        let mut drained = std::pin::pin!(agent.drain(FINISH));
+        loop {
+            tokio::select! {
+                event = self.events.recv() => self.tell(event),
+                () = &mut drained => return,
+                () = self.report.quit() => return,
+                () = self.signals.next() => return,
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Result<Event, RecvError>) {
+        match event {
+            Ok(event) => self.report.tell(&event),
+            Err(RecvError::Lagged(events)) => self.report.missed(events),
+            Err(RecvError::Closed) => {}
+        }
+    }
+}
+
+fn unconnected(error: ConnectError) -> Failure {
+    match error {
+        ConnectError::Refused(refused) => Failure::Refused(report::told(&refused)),
+        ConnectError::NoAuthtoken => Failure::mistake(
+            "no authtoken: ask the gateway's operator for one, then adit config add-authtoken TOKEN",
+        ),
+        error => Failure::mistake(error),
+    }
+}
+
+fn unbound(error: BindError) -> Failure {
+    match error {
+        BindError::Refused(refused) | BindError::Ended(End::Refused(refused)) => {
+            Failure::Refused(report::told(&refused))
+        }
+        error => Failure::mistake(error),
+    }
+}
