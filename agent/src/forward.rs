@@ -132,3 +132,39 @@ fn silent() -> FrameError {
     );
     FrameError::Io(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use adit_wire::{Side, lane};
+    use tokio::{io::AsyncReadExt, sync::Semaphore, time::Instant};
+
+    use super::*;
+    use crate::stream::Running;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_does_not_say_what_it_is_for_is_dropped() {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (gateway, _, drive) = lane(near, Side::Gateway);
+        tokio::spawn(drive);
+        let (_agent, mut incoming, drive) = lane(far, Side::Agent);
+        tokio::spawn(drive);
+        let mut silent = gateway.open().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut silent, &[0])
+            .await
+            .unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let running = Running::default();
+        let stream = Stream::new(incoming.accept().await.unwrap(), running.begin(place));
+        let began = Instant::now();
+        tokio::spawn(forward(
+            stream,
+            watch::Sender::default().subscribe(),
+            Events::new(),
+        ));
+        assert!(silent.read(&mut [0]).await.is_err());
+        assert_eq!(began.elapsed().as_secs(), OPEN_DEADLINE.as_secs());
+        running.none().await;
+    }
+}

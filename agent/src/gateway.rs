@@ -188,7 +188,9 @@ impl Gateway {
             Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
                 ": it is not an adit gateway, or serves no agents on this port"
             }
-            Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            Some(Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            )) => {
                 ": if its certificate is from a private authority, name that one with connect_cas"
             }
             _ => "",

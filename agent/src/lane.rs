@@ -165,3 +165,18 @@ impl Drop for CloseOnDrop {
 /// A message that cannot be said, and is a fault when heard.
 #[derive(Debug, Serialize, Deserialize)]
 enum Nothing {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a47_b_a_stream_beyond_the_limit_has_no_place_until_one_ends() {
+        let places = Arc::new(Semaphore::new(1));
+        let first = place(&places).await.unwrap();
+        assert!(place(&places).await.is_none());
+        // One that ends in the same turn counts as ended.
+        tokio::spawn(async move { drop(first) });
+        assert!(place(&places).await.is_some());
+    }
+}

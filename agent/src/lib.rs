@@ -8,6 +8,7 @@
 //! - [`EndpointOptions`]: what to ask for; [`Upstream`]: where it goes
 //! - [`Forwarder`], [`Listener`], [`Stream`]: what is held then
 //! - [`Event`]: what happens, for logs and displays
+//! - [`config`]: the file `adit.yaml`
 //!
 //! Inside, from top to bottom: `reconnect` lives through one `session` after the other; a session
 //! has lanes (`lane`) to a `gateway`; each stream on a lane is answered by `forward`, which looks
@@ -32,6 +33,7 @@ mod agent;
 mod backoff;
 mod bindings;
 mod builder;
+pub mod config;
 mod dial;
 mod endpoint;
 mod event;
@@ -46,6 +48,10 @@ mod session;
 mod splice;
 mod stream;
 mod tcp;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod upstream;
 

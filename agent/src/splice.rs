@@ -184,3 +184,32 @@ impl StalledWatch {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use adit_wire::{Side, lane};
+    use tokio::{io::AsyncWriteExt, sync::Semaphore};
+
+    use super::*;
+    use crate::stream::Running;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_is_noticed_though_the_service_takes_no_more_bytes() {
+        let (near, far) = tokio::io::duplex(1024 * 1024);
+        let (gateway, _, drive) = lane(near, Side::Gateway);
+        tokio::spawn(drive);
+        let (_agent, mut incoming, drive) = lane(far, Side::Agent);
+        tokio::spawn(drive);
+        let mut cancelled = gateway.open().await.unwrap();
+        cancelled.write_all(&[7; 100_000]).await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let stream = incoming.accept().await.unwrap();
+        let mut stream = Stream::new(stream, Running::default().begin(place));
+        let (mut local, _never_reads) = tokio::io::duplex(16);
+        drop(cancelled);
+        let error = splice(&mut stream, &mut local).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}

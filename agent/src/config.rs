@@ -1,0 +1,283 @@
+//! `adit.yaml`: what it may say and what that means.
+//!
+//! Version 3 of the shape that ngrok's users know. Every key is read and checked; one that has no
+//! effect in this version gives a warning. A key that nobody knows is a mistake, with its place.
+
+mod file;
+mod merge;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use adit_policy::{document::Mistake, secret::Secret};
+
+pub use self::file::{ConsoleUi, Log, LogFormat, LogLevel};
+use self::{
+    file::{Binding, EndpointText, File, Peek},
+    merge::merge,
+};
+use crate::{Agent, AgentBuilder, ConnectCas, ConnectUrl, EndpointOptions, Upstream};
+
+/// What one or several files say together.
+#[derive(Debug)]
+pub struct Config {
+    /// The agent itself.
+    pub agent: AgentConfig,
+    /// Its endpoints, in the order of the files.
+    pub endpoints: Vec<EndpointConfig>,
+    /// Keys that were given and change nothing, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// The `agent` block.
+#[derive(Debug, Clone, Default)]
+pub struct AgentConfig {
+    /// The secret that the gateway knows the agent by.
+    pub authtoken: Option<Secret>,
+    /// The gateway; without one there is an embedded one.
+    pub connect_url: Option<ConnectUrl>,
+    /// Whom to believe that the gateway is who it says it is.
+    pub connect_cas: ConnectCas,
+    /// How long one try to connect may take.
+    pub connect_timeout: Option<Duration>,
+    /// The user's own text about this agent.
+    pub metadata: Option<String>,
+    /// Whether there is a status display.
+    pub console_ui: ConsoleUi,
+    /// Where log lines go.
+    pub log: Log,
+    /// The least important lines that are still written.
+    pub log_level: LogLevel,
+    /// How they are written.
+    pub log_format: LogFormat,
+}
+
+/// One of `endpoints`.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// What to ask the gateway for.
+    pub options: EndpointOptions,
+    /// Where its streams go.
+    pub upstream: Upstream,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that says something wrong, with the place.
+    #[error(transparent)]
+    Mistake(#[from] Mistake),
+    /// A file of another version.
+    #[error("{}: {what}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        what: String,
+    },
+    /// An endpoint that is right in no single place.
+    #[error("endpoint \"{name}\": {what}")]
+    Endpoint {
+        /// Which one.
+        name: String,
+        /// What is wrong and what to do.
+        what: String,
+    },
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads files, later ones over earlier ones: maps merge by key, lists are replaced, endpoints
+    /// merge by name.
+    ///
+    /// # Errors
+    /// When one cannot be read, or they say something wrong.
+    pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, ConfigError> {
+        let mut all = File::default();
+        for path in paths {
+            let path = path.as_ref();
+            let text = read(path)?;
+            merge(&mut all, File::parse(path, &text)?);
+        }
+        Self::build(all)
+    }
+
+    /// An agent with the settings of the file; what is set after it wins.
+    #[must_use]
+    pub fn builder(&self) -> AgentBuilder {
+        let agent = &self.agent;
+        let mut builder = Agent::builder().connect_cas(agent.connect_cas.clone());
+        if let Some(token) = &agent.authtoken {
+            builder = builder.authtoken(token.expose());
+        }
+        if let Some(url) = &agent.connect_url {
+            builder = builder.connect_url(url.to_string());
+        }
+        if let Some(limit) = agent.connect_timeout {
+            builder = builder.connect_timeout(limit);
+        }
+        if let Some(text) = &agent.metadata {
+            builder = builder.metadata(text);
+        }
+        builder
+    }
+
+    fn build(file: File) -> Result<Self, ConfigError> {
+        let warnings = file.without_effect();
+        let agent = file.agent.unwrap_or_default();
+        let endpoints = file.endpoints.into_iter().map(EndpointConfig::build);
+        Ok(Self {
+            agent: AgentConfig {
+                authtoken: agent.authtoken,
+                connect_url: agent.connect_url.map(|url| url.0),
+                connect_cas: agent.connect_cas.map(|cas| cas.0).unwrap_or_default(),
+                connect_timeout: agent.connect_timeout.map(|limit| limit.0),
+                metadata: agent.metadata,
+                console_ui: agent.console_ui.unwrap_or_default(),
+                log: agent.log.unwrap_or_default(),
+                log_level: agent.log_level.unwrap_or_default(),
+                log_format: agent.log_format.unwrap_or_default(),
+            },
+            endpoints: endpoints.collect::<Result<_, _>>()?,
+            warnings,
+        })
+    }
+}
+
+// === impl EndpointConfig ===
+
+impl EndpointConfig {
+    /// The endpoint's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.options.name()
+    }
+
+    fn build(text: EndpointText) -> Result<Self, ConfigError> {
+        let name = text.name.clone();
+        let wrong = |what: String| ConfigError::Endpoint {
+            name: name.clone(),
+            what,
+        };
+        if let Some(bindings) = &text.bindings
+            && bindings.as_slice() != [Binding::Public]
+        {
+            // Served all the same, it would be open to everybody.
+            return Err(wrong(
+                "only `bindings: [public]` is available in this version".into(),
+            ));
+        }
+        if text.agent_tls_termination.is_some() {
+            return Err(wrong("agent_tls_termination belongs to tls:// endpoints, which are not available in this version".into()));
+        }
+        let upstream_text = text.upstream.unwrap_or_default();
+        let Some(url) = upstream_text.url else {
+            return Err(wrong(
+                "it needs upstream.url, as in upstream: { url: \"3000\" }".into(),
+            ));
+        };
+        let mut upstream = url.0.tls_verify(upstream_text.tls_verify.unwrap_or(false));
+        if let Some(path) = upstream_text.tls_verify_cas {
+            upstream = upstream.tls_verify_cas(path);
+        }
+        let policy = match (text.traffic_policy, text.traffic_policy_file) {
+            (Some(_), Some(_)) => {
+                return Err(wrong(
+                    "traffic_policy and traffic_policy_file exclude each other".into(),
+                ));
+            }
+            (Some(inline), None) => {
+                Some(serde_yaml::to_string(&inline).map_err(|error| wrong(error.to_string()))?)
+            }
+            (None, Some(path)) => Some(read(&path)?),
+            (None, None) => None,
+        };
+        let mut options = EndpointOptions::new(&text.name)
+            .url(text.url.map(|url| url.0).unwrap_or_default())
+            .pooling_enabled(text.pooling_enabled.unwrap_or(false))
+            .weight(text.weight.unwrap_or(100))
+            .tier(text.tier.unwrap_or(0))
+            .metadata(text.metadata.unwrap_or_default())
+            .description(text.description.unwrap_or_default())
+            .protocol(
+                upstream_text
+                    .protocol
+                    .map(|protocol| protocol.0)
+                    .unwrap_or_default(),
+            );
+        if let Some(policy) = policy {
+            options = options.traffic_policy(policy);
+        }
+        Ok(Self { options, upstream })
+    }
+}
+
+// === impl File ===
+
+impl File {
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let shown = path.display().to_string();
+        let version = |what: String| ConfigError::Version {
+            path: path.into(),
+            what,
+        };
+        match adit_policy::document::read::<Option<Peek>>(&shown, text)?
+            .and_then(|peek| peek.version)
+        {
+            Some(3) => {}
+            Some(old @ 1..3) => {
+                return Err(version(format!(
+                    "version {old} is not read: write `version: 3`, move the agent's settings under `agent:`, \
+                     and write each tunnel as one of `endpoints:` with name, url and upstream.url"
+                )));
+            }
+            Some(other) => {
+                return Err(version(format!(
+                    "version {other} is not known: use `version: 3`"
+                )));
+            }
+            None => return Err(version("it needs `version: 3`".into())),
+        }
+        let mut file: Self = adit_policy::document::read(&shown, text)?;
+        file.resolve_paths(path.parent().unwrap_or_else(|| Path::new("")));
+        file.refuse_twins()?;
+        Ok(file)
+    }
+
+    fn refuse_twins(&self) -> Result<(), ConfigError> {
+        let mut names = std::collections::HashSet::new();
+        match self
+            .endpoints
+            .iter()
+            .find(|endpoint| !names.insert(&endpoint.name))
+        {
+            Some(twin) => Err(ConfigError::Endpoint {
+                name: twin.name.clone(),
+                what: "another endpoint of this file has the same name".into(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.into(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests;
