@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, de::Error as _};
 use thiserror::Error;
 
 /// Longest host name that DNS can carry; a longer one is refused.
@@ -130,6 +131,13 @@ impl FromStr for Host {
 
     fn from_str(text: &str) -> Result<Self, BadHost> {
         Self::parse(text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Host {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
     }
 }
 

@@ -15,6 +15,13 @@ pub struct Size(pub u64);
 #[error("not a size; write a number of bytes, or one with a unit, as in 64KiB or 10MB")]
 pub struct BadSize;
 
+impl Size {
+    /// The number of bytes as a length in memory.
+    pub fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
 impl FromStr for Size {
     type Err = BadSize;
 

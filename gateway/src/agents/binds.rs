@@ -1,0 +1,267 @@
+//! A session's endpoints: asked for, checked, served, given back.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use adit_policy::{
+    Policy,
+    canonical::Host,
+    endpoint_url::{EndpointUrl, HostPattern, Scheme},
+};
+use adit_wire::message::{AgentMessage, EndpointSpec, GatewayMessage, RefusalCode, Refused};
+use tokio::{sync::mpsc, time::interval};
+use tracing::{info, warn};
+
+use super::names::{ATTEMPTS, Asker};
+use crate::{
+    config::AgentEntry,
+    edge::Edge,
+    pools::{
+        endpoints::BindError,
+        member::{AgentPolicy, Member, MemberSpec},
+        session::Session,
+    },
+};
+
+/// How often idle streams are looked through.
+const SWEEP: Duration = Duration::from_secs(15);
+
+/// Bytes of an endpoint's texts.
+const NAME: usize = 255;
+const DESCRIPTION: usize = 255;
+const METADATA: usize = 4096;
+const FORWARDS_TO: usize = 1024;
+
+/// The endpoints of one session.
+pub(super) struct Binds {
+    edge: Arc<Edge>,
+    session: Arc<Session>,
+    agent: AgentEntry,
+    members: HashMap<u64, (EndpointUrl, Arc<Member>)>,
+}
+
+// === impl Binds ===
+
+impl Binds {
+    pub(super) fn new(edge: Arc<Edge>, session: Arc<Session>, agent: AgentEntry) -> Self {
+        Self {
+            edge,
+            session,
+            agent,
+            members: HashMap::new(),
+        }
+    }
+
+    /// Does what the agent asks until it has no more to say.
+    pub(super) async fn run(&mut self, mut heard: mpsc::Receiver<AgentMessage>) {
+        let mut sweep = interval(SWEEP);
+        loop {
+            tokio::select! {
+                message = heard.recv() => match message {
+                    Some(message) => self.hear(message).await,
+                    None => return,
+                },
+                _ = sweep.tick() => self.members.values().for_each(|(_, member)| member.sweep()),
+            }
+        }
+    }
+
+    /// Gives everything back. `lost` if the agent did not say that it was going.
+    pub(super) fn end(&mut self, lost: bool) {
+        for (id, (url, member)) in self.members.drain() {
+            member.retire();
+            self.edge.endpoints.unbind(&url, id, lost);
+        }
+    }
+
+    async fn hear(&mut self, message: AgentMessage) {
+        match message {
+            AgentMessage::Bind { request, endpoint } => {
+                let answer = match self.bind(endpoint) {
+                    Ok((endpoint, url)) => GatewayMessage::Bound {
+                        request,
+                        endpoint,
+                        url,
+                    },
+                    Err(refused) => {
+                        info!(agent = %self.session.owner, reason = %refused, "endpoint refused");
+                        GatewayMessage::BindRefused { request, refused }
+                    }
+                };
+                self.session.tell(answer).await;
+            }
+            AgentMessage::Unbind { endpoint } => {
+                if let Some((url, member)) = self.members.remove(&endpoint) {
+                    member.retire();
+                    self.edge.endpoints.unbind(&url, endpoint, false);
+                    info!(agent = %self.session.owner, %url, "endpoint given back");
+                }
+            }
+            AgentMessage::Drain => {
+                self.session.drain();
+                self.members.values().for_each(|(_, member)| member.rest());
+                info!(agent = %self.session.owner, session = self.session.id, "agent drains");
+            }
+        }
+    }
+
+    fn bind(&mut self, spec: EndpointSpec) -> Result<(u64, String), Refused> {
+        if self.members.len() >= self.edge.limits().endpoints_per_session {
+            return Err(refused(
+                RefusalCode::Unavailable,
+                "this session has as many endpoints as it may (ERR_ADIT_324)",
+            ));
+        }
+        check_texts(&spec)?;
+        let asked =
+            EndpointUrl::parse(&spec.url).map_err(|error| refused(RefusalCode::Url, error))?;
+        let asked = self
+            .edge
+            .without_own_port(asked)
+            .map_err(|why| refused(RefusalCode::Url, why))?;
+        let policy = self.policy(&spec)?;
+        let id = self.edge.next_member();
+        let member = Arc::new(Member::new(
+            id,
+            Arc::clone(&self.session),
+            MemberSpec {
+                protocol: spec.protocol,
+                pooling: spec.pooling_enabled,
+                weight: spec.weight,
+                tier: spec.tier,
+                report: spec.report,
+                forwards_to: spec.forwards_to.clone(),
+                policy,
+            },
+            self.edge.cores,
+        ));
+        let url = match asked.host {
+            HostPattern::Random => self.bind_random(asked.scheme, &spec.name, &member)?,
+            _ => self.bind_named(asked, &spec.name, &member)?,
+        };
+        info!(agent = %self.session.owner, %url, "endpoint online");
+        let public = self.edge.public_url(&url).to_string();
+        self.members.insert(id, (url, member));
+        Ok((id, public))
+    }
+
+    fn bind_named(
+        &self,
+        url: EndpointUrl,
+        endpoint: &str,
+        member: &Arc<Member>,
+    ) -> Result<EndpointUrl, Refused> {
+        let asker = self.asker(endpoint);
+        let own = matches!(&url.host, HostPattern::Exact(host) if self.edge.names.is_name_of(host, asker));
+        if !own && !self.agent.acl.allows(&url) {
+            return Err(refused(
+                RefusalCode::Acl,
+                format_args!(
+                    "this authtoken may not bind {url}; its `acl` in gateway.yaml decides (ERR_ADIT_316)"
+                ),
+            ));
+        }
+        self.place(&url, member)?;
+        Ok(url)
+    }
+
+    fn bind_random(
+        &self,
+        scheme: Scheme,
+        endpoint: &str,
+        member: &Arc<Member>,
+    ) -> Result<EndpointUrl, Refused> {
+        for attempt in 0..ATTEMPTS {
+            let Some(host) = self.edge.names.name(self.asker(endpoint), attempt) else {
+                break;
+            };
+            let url = EndpointUrl {
+                scheme,
+                host: HostPattern::Exact(Host::clone(&host)),
+                port: None,
+            };
+            match self.place(&url, member) {
+                Err(Refused {
+                    code: RefusalCode::Taken,
+                    ..
+                }) => {}
+                Ok(()) => return Ok(url),
+                Err(other) => return Err(other),
+            }
+        }
+        Err(refused(
+            RefusalCode::Taken,
+            "no free random name was found, try again",
+        ))
+    }
+
+    fn place(&self, url: &EndpointUrl, member: &Arc<Member>) -> Result<(), Refused> {
+        let stale_after = self.edge.heartbeat().interval() + Duration::from_secs(1);
+        let displaced = self
+            .edge
+            .endpoints
+            .bind(url, member, stale_after)
+            .map_err(|error| match error {
+                BindError::Taken => Refused {
+                    code: RefusalCode::Taken,
+                    reason: error.to_string(),
+                    retryable: true,
+                },
+                BindError::Kind => refused(RefusalCode::Url, error),
+            })?;
+        for session in displaced {
+            warn!(agent = %session.owner, session = session.id, %url, "a silent session was replaced");
+            session.close();
+        }
+        Ok(())
+    }
+
+    fn policy(&self, spec: &EndpointSpec) -> Result<Option<AgentPolicy>, Refused> {
+        let Some(text) = spec
+            .traffic_policy
+            .as_deref()
+            .filter(|text| !text.trim().is_empty())
+        else {
+            return Ok(None);
+        };
+        let file = format!("traffic policy of `{}`", spec.name);
+        let policy = Policy::load(&file, text, &self.edge.policy_env)
+            .map_err(|error| refused(RefusalCode::Policy, error))?;
+        Ok(Some(AgentPolicy {
+            policy: Arc::new(policy),
+            text: Arc::from(text),
+        }))
+    }
+
+    fn asker<'a>(&'a self, endpoint: &'a str) -> Asker<'a> {
+        Asker {
+            owner: &self.session.owner,
+            agent_id: &self.session.agent_id,
+            // The http twin of an https endpoint gets the same words.
+            endpoint: endpoint.strip_suffix(" (http)").unwrap_or(endpoint),
+        }
+    }
+}
+
+fn check_texts(spec: &EndpointSpec) -> Result<(), Refused> {
+    let texts = [
+        ("name", spec.name.len(), NAME),
+        ("description", spec.description.len(), DESCRIPTION),
+        ("metadata", spec.metadata.len(), METADATA),
+        ("upstream", spec.forwards_to.len(), FORWARDS_TO),
+    ];
+    match texts.into_iter().find(|(_, length, limit)| length > limit) {
+        Some((what, _, limit)) => Err(refused(
+            RefusalCode::Url,
+            format_args!("the endpoint's {what} is longer than {limit} bytes (ERR_ADIT_100)"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn refused(code: RefusalCode, reason: impl ToString) -> Refused {
+    Refused {
+        code,
+        reason: reason.to_string(),
+        retryable: code == RefusalCode::Unavailable,
+    }
+}

@@ -1,0 +1,311 @@
+//! An agent's connection: greeting, lane, control stream.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use adit_wire::{
+    Incoming, Lane, Side, Stream, control, frame, lane,
+    limits::{GREETING_DEADLINE, GREETING_FRAME, OLDEST_VERSION, VERSION},
+    message::{
+        AgentMessage, Answer, GatewayMessage, Greeting, Hello, Join, RefusalCode, Refused, Welcome,
+    },
+};
+use subtle::ConstantTimeEq;
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::mpsc,
+    time::{timeout, timeout_at},
+};
+use tokio_rustls::server::TlsStream;
+use tracing::{debug, info, warn};
+
+use super::binds::Binds;
+use crate::{
+    config::AgentEntry,
+    core::Core,
+    pools::session::{Session, Terms},
+    token,
+};
+
+/// Control messages that may wait for a slow agent.
+const QUEUE: usize = 256;
+
+/// The user's own texts may not be longer; reference of the code: ERR_ADIT_100.
+const METADATA: usize = 4096;
+
+/// Bytes of an agent's id, and of the text that says what program it is.
+const AGENT_ID: usize = 128;
+
+/// Serves one connection of an agent, from the end of its TLS handshake to its own end.
+pub(crate) async fn serve(core: Arc<Core>, mut tls: TlsStream<TcpStream>, peer: SocketAddr) {
+    let greeting = frame::read::<Greeting, _>(&mut tls, GREETING_FRAME);
+    let greeting = match timeout(GREETING_DEADLINE, greeting).await {
+        Ok(Ok(greeting)) => greeting,
+        Ok(Err(error)) => return debug!(%peer, %error, "no agent's greeting"),
+        Err(_) => return debug!(%peer, "an agent's greeting took too long"),
+    };
+    let answered = match greeting {
+        Greeting::Hello(hello) => begin(&core, &mut tls, hello).await,
+        Greeting::Join(join) => extend(&core, &mut tls, &join).await,
+    };
+    match answered {
+        Ok((session, index)) => run(core, tls, session, index).await,
+        Err(refused) => {
+            info!(%peer, reason = %refused, "agent refused");
+            refuse(tls, refused).await;
+        }
+    }
+}
+
+/// What [`run`] needs to go on: the session, and for lane 0 its queue of messages to the agent.
+type Begun = (Arc<Session>, Place);
+
+enum Place {
+    First {
+        say: mpsc::Receiver<GatewayMessage>,
+        agent: AgentEntry,
+    },
+    Further(u16),
+}
+
+async fn begin(
+    core: &Core,
+    tls: &mut TlsStream<TcpStream>,
+    hello: Hello,
+) -> Result<Begun, Refused> {
+    let edge = &core.edge;
+    let agent = authenticate(&edge.config.agents, hello.token.expose())?.clone();
+    let version = agree(hello.versions)?;
+    check_texts(&hello)?;
+    let lane_count = edge.lane_count();
+    let (say, queue) = mpsc::channel(QUEUE);
+    let terms = Terms {
+        owner: agent.name.clone(),
+        agent_id: hello.agent_id,
+        epoch: hello.epoch,
+        join_key: adit_wire::message::Token::new(token::generate().0),
+        lane_count,
+        dial_timeout: edge.limits().dial_timeout.0,
+    };
+    let join_key = terms.join_key.clone();
+    let session = Arc::new(Session::new(terms, say));
+    edge.sessions.enter(&session)?;
+    let welcome = Answer::Welcome(Welcome {
+        version,
+        session: session.id,
+        lanes: lane_count,
+        join_key,
+        heartbeat: edge.heartbeat(),
+        server: concat!("adit/", env!("CARGO_PKG_VERSION")).into(),
+    });
+    if frame::write(tls, &welcome, GREETING_FRAME).await.is_err() {
+        edge.sessions.leave(&session);
+        return Err(lost());
+    }
+    info!(agent = %session.owner, session = session.id, client = %hello.client, "agent connected");
+    Ok((session, Place::First { say: queue, agent }))
+}
+
+async fn extend(
+    core: &Core,
+    tls: &mut TlsStream<TcpStream>,
+    join: &Join,
+) -> Result<Begun, Refused> {
+    let unknown = || Refused {
+        code: RefusalCode::Stale,
+        reason: "there is no such session".into(),
+        retryable: true,
+    };
+    let session = core.edge.sessions.find(join.session).ok_or_else(unknown)?;
+    let key = session.join_key.expose().as_bytes();
+    if !bool::from(key.ct_eq(join.key.expose().as_bytes())) {
+        return Err(unknown());
+    }
+    if join.lane == 0 || join.lane >= core.edge.lane_count() {
+        return Err(Refused {
+            code: RefusalCode::Protocol,
+            reason: format!("there is no lane {}", join.lane),
+            retryable: false,
+        });
+    }
+    frame::write(tls, &Answer::Joined, GREETING_FRAME)
+        .await
+        .map_err(|_| lost())?;
+    Ok((session, Place::Further(join.lane)))
+}
+
+/// Runs a lane until it ends. The end of lane 0 is the end of its session.
+async fn run(core: Arc<Core>, tls: TlsStream<TcpStream>, session: Arc<Session>, place: Place) {
+    let (lane, mut incoming, driver) = lane(tls, Side::Gateway);
+    core.spawn_agent(async move {
+        if let Err(error) = driver.await {
+            debug!(%error, "a lane broke");
+        }
+    });
+    let index = match &place {
+        Place::First { .. } => 0,
+        Place::Further(index) => *index,
+    };
+    let control_by = tokio::time::Instant::now() + GREETING_DEADLINE;
+    let Ok(Some(stream)) = timeout_at(control_by, incoming.accept()).await else {
+        debug!(session = session.id, "the agent opened no control stream");
+        lane.close();
+        if index == 0 {
+            end(&core, &session);
+        }
+        return;
+    };
+    if !session.add_lane(index, lane.clone()) {
+        return lane.close();
+    }
+    match place {
+        Place::First { say, agent } => {
+            let mut binds = Binds::new(Arc::clone(&core.edge), Arc::clone(&session), agent);
+            let why = run_first(
+                &core,
+                stream,
+                &session,
+                &mut incoming,
+                &lane,
+                say,
+                &mut binds,
+            )
+            .await;
+            let lost = session.takes_traffic();
+            end(&core, &session);
+            binds.end(lost);
+            info!(agent = %session.owner, session = session.id, why, "agent disconnected");
+        }
+        Place::Further(_) => run_further(&core, stream, &session, &mut incoming, &lane).await,
+    }
+    lane.close();
+}
+
+async fn run_first(
+    core: &Core,
+    stream: Stream,
+    session: &Session,
+    incoming: &mut Incoming,
+    lane: &Lane,
+    say: mpsc::Receiver<GatewayMessage>,
+    binds: &mut Binds,
+) -> String {
+    let (hear, heard) = mpsc::channel::<AgentMessage>(16);
+    tokio::select! {
+        why = control(stream, core.edge.heartbeat(), &session.pulse, say, hear) => why.to_string(),
+        () = binds.run(heard) => "closed by the agent".into(),
+        () = session.end.cancelled() => "closed by the gateway".into(),
+        () = lane.closed() => "connection closed".into(),
+        Some(_) = incoming.accept() => {
+            warn!(session = session.id, "the agent opened a stream of its own, which the protocol does not know");
+            "protocol broken".into()
+        }
+    }
+}
+
+async fn run_further(
+    core: &Core,
+    stream: Stream,
+    session: &Session,
+    incoming: &mut Incoming,
+    lane: &Lane,
+) {
+    let (_hold, say) = mpsc::channel::<GatewayMessage>(1);
+    let (hear, _unused) = mpsc::channel::<AgentMessage>(1);
+    let pulse = adit_wire::Pulse::new();
+    tokio::select! {
+        why = control(stream, core.edge.heartbeat(), &pulse, say, hear) => {
+            debug!(session = session.id, %why, "a lane ended");
+        }
+        () = session.end.cancelled() => {}
+        () = lane.closed() => {}
+        Some(_) = incoming.accept() => debug!(session = session.id, "an unexpected stream on a lane"),
+    }
+}
+
+fn end(core: &Core, session: &Session) {
+    session.close();
+    core.edge.sessions.leave(session);
+}
+
+/// Looks at every credential, so that the time tells nothing about which one was near.
+fn authenticate<'a>(agents: &'a [AgentEntry], token: &str) -> Result<&'a AgentEntry, Refused> {
+    let mut found = None;
+    for agent in agents {
+        if agent.token_hash.is_of(token) {
+            found = Some(agent);
+        }
+    }
+    found.ok_or_else(|| Refused {
+        code: RefusalCode::Token,
+        reason: "the gateway does not know this authtoken; `adit gateway token NAME` makes one (ERR_ADIT_107)"
+            .into(),
+        retryable: false,
+    })
+}
+
+fn agree((oldest, newest): (u16, u16)) -> Result<u16, Refused> {
+    let version = newest.min(VERSION);
+    if version < oldest.max(OLDEST_VERSION) {
+        return Err(Refused {
+            code: RefusalCode::Version,
+            reason: format!(
+                "the agent speaks protocol revisions {oldest} to {newest}, this gateway {OLDEST_VERSION} to {VERSION}; \
+                 update the older one (ERR_ADIT_811)"
+            ),
+            retryable: false,
+        });
+    }
+    Ok(version)
+}
+
+fn check_texts(hello: &Hello) -> Result<(), Refused> {
+    let fault = if hello.metadata.len() > METADATA {
+        "metadata is longer than 4096 bytes (ERR_ADIT_100)"
+    } else if hello.agent_id.is_empty()
+        || hello.agent_id.len() > AGENT_ID
+        || !hello.agent_id.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        "the agent id is empty, too long or not plain text (ERR_ADIT_109)"
+    } else if hello.client.len() > AGENT_ID {
+        "the client text is too long (ERR_ADIT_109)"
+    } else {
+        return Ok(());
+    };
+    Err(Refused {
+        code: RefusalCode::Protocol,
+        reason: fault.into(),
+        retryable: false,
+    })
+}
+
+async fn refuse(mut tls: TlsStream<TcpStream>, refused: Refused) {
+    let goodbye = async {
+        frame::write(&mut tls, &Answer::Refused(refused), GREETING_FRAME).await?;
+        tls.shutdown().await?;
+        Ok::<_, adit_wire::FrameError>(())
+    };
+    // The agent may be gone already.
+    drop(timeout(Duration::from_secs(5), goodbye).await);
+}
+
+fn lost() -> Refused {
+    Refused {
+        code: RefusalCode::Unavailable,
+        reason: "the connection was lost".into(),
+        retryable: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_common_revision_is_used() {
+        assert_eq!(agree((1, 1)), Ok(1));
+        assert_eq!(agree((1, 9)), Ok(VERSION));
+        assert_eq!(agree((8, 9)).unwrap_err().code, RefusalCode::Version);
+        assert_eq!(agree((0, 0)).unwrap_err().code, RefusalCode::Version);
+    }
+}

@@ -1,0 +1,16 @@
+//! The agents' side of the gateway: who may connect, and what they may bind.
+//!
+//! - [`listener`]: greeting, lanes, the control stream
+//! - [`binds`]: a session's endpoints, from asking to giving back
+//! - [`acl`]: which URLs a credential may serve
+//! - [`names`]: random names that stay the same
+//! - [`registry`]: the sessions there are
+
+mod acl;
+mod binds;
+mod listener;
+pub(crate) mod names;
+pub(crate) mod registry;
+
+pub(crate) use acl::Acl;
+pub(crate) use listener::serve;

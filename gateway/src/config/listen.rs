@@ -1,0 +1,26 @@
+//! The `listen:` block.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use serde::Deserialize;
+
+/// Addresses the gateway listens on. `[::]` takes IPv4 too. Port 0 takes any free one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// HTTPS traffic and agents, told apart by ALPN. Default `[::]:443`; `null` for none.
+    pub https: Option<SocketAddr>,
+    /// Plain HTTP traffic: `http://` endpoints, and redirects to `https://` ones.
+    /// Default `[::]:80`; `null` for none.
+    pub http: Option<SocketAddr>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let any = |port| Some(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+        Self {
+            https: any(443),
+            http: any(80),
+        }
+    }
+}

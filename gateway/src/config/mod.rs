@@ -1,0 +1,222 @@
+//! `gateway.yaml`: what the operator wrote, and where each mistake in it stands.
+
+use std::path::{Path, PathBuf};
+
+use adit_policy::{
+    LoadError, Policy,
+    canonical::Host,
+    document::{self, Document, Mistake},
+    endpoint_url::EndpointUrl,
+    env::Env,
+};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+mod limits;
+mod listen;
+
+pub use limits::Limits;
+pub use listen::Listen;
+
+use crate::{agents::Acl, token::TokenHash};
+
+/// The gateway's configuration file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Agents that ask for no particular URL get a random name under this domain.
+    pub domain: Host,
+    /// Addresses to listen on.
+    #[serde(default)]
+    pub listen: Listen,
+    /// Where the gateway keeps its keys. Created with access for its owner only.
+    #[serde(default = "default_data_dir")]
+    pub data_dir: PathBuf,
+    /// Certificates for the public HTTPS port.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Networks whose `X-Forwarded-*` headers are believed. Nobody's by default.
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Who may connect, and what they may serve.
+    #[serde(default)]
+    pub agents: Vec<AgentEntry>,
+    /// URLs that the operator declares; agents that bind one join its pool.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointEntry>,
+    /// What one client or agent may use up.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// The `tls:` block.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Certificate chains with their keys; the client's SNI chooses among them.
+    #[serde(default)]
+    pub certificates: Vec<CertificateEntry>,
+    /// Issue certificates from a certificate authority of our own, kept in `data_dir`.
+    /// For development: browsers have to be told to trust it.
+    #[serde(default)]
+    pub local_ca: bool,
+}
+
+/// One certificate on disk. Relative paths start at the configuration file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateEntry {
+    /// PEM file with the chain, leaf first.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// One agent's credential.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentEntry {
+    /// Name for logs and for take-over: sessions of one name are one owner.
+    pub name: String,
+    /// From `adit gateway token`; the token itself is not kept.
+    pub token_hash: TokenHash,
+    /// URLs this agent may serve, as `bind:` patterns. Without any, only the random names that
+    /// the gateway gives it.
+    #[serde(default)]
+    pub(crate) acl: Acl,
+}
+
+/// One URL of the operator's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointEntry {
+    /// The URL, without a path.
+    pub url: EndpointUrl,
+    /// The policy that runs before any policy of the agents.
+    #[serde(default)]
+    pub traffic_policy: Option<Document>,
+    /// The same from a file, relative to the configuration file.
+    #[serde(default)]
+    pub traffic_policy_file: Option<PathBuf>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The text has a mistake.
+    #[error(transparent)]
+    Mistake(#[from] Box<Mistake>),
+    /// A policy has a mistake, or cannot be built.
+    #[error(transparent)]
+    Policy(#[from] Box<LoadError>),
+    /// Two parts of the file contradict each other.
+    #[error("{path}: {message}")]
+    Contradiction {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+// === impl EndpointEntry ===
+
+impl EndpointEntry {
+    /// Reads and builds the entry's policy, wherever it stands.
+    pub(crate) fn policy(self, env: &Env) -> Result<Option<Policy>, ConfigError> {
+        let boxed = |error| ConfigError::Policy(Box::new(error));
+        if let Some(document) = self.traffic_policy {
+            return Policy::build(document, env)
+                .map(Some)
+                .map_err(|error| boxed(error.into()));
+        }
+        let Some(path) = self.traffic_policy_file else {
+            return Ok(None);
+        };
+        let text = read_file(&path)?;
+        Policy::load(&path.display().to_string(), &text, env)
+            .map(Some)
+            .map_err(boxed)
+    }
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads and checks a file. Paths inside it become relative to it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has a mistake, or contradicts itself.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read_file(path)?;
+        let mut config: Self =
+            document::read(&path.display().to_string(), &text).map_err(Box::new)?;
+        config.resolve(path.parent().unwrap_or_else(|| Path::new(".")));
+        config
+            .agree()
+            .map_err(|message| ConfigError::Contradiction {
+                path: path.to_owned(),
+                message,
+            })?;
+        Ok(config)
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let at = |path: &mut PathBuf| *path = base.join(&path);
+        at(&mut self.data_dir);
+        for entry in &mut self.tls.certificates {
+            at(&mut entry.cert);
+            at(&mut entry.key);
+        }
+        self.endpoints
+            .iter_mut()
+            .filter_map(|entry| entry.traffic_policy_file.as_mut())
+            .for_each(at);
+    }
+
+    fn agree(&self) -> Result<(), String> {
+        if self.listen.https.is_some() && self.tls.certificates.is_empty() && !self.tls.local_ca {
+            return Err("listen.https needs a certificate: add `tls: { certificates: [{ cert: fullchain.pem, \
+                 key: key.pem }] }`, or `tls: { local_ca: true }` for development"
+                .into());
+        }
+        for (index, agent) in self.agents.iter().enumerate() {
+            if self
+                .agents
+                .iter()
+                .take(index)
+                .any(|other| other.name == agent.name)
+            {
+                return Err(format!("agents: the name `{}` stands twice", agent.name));
+            }
+        }
+        for entry in &self.endpoints {
+            if entry.traffic_policy.is_some() && entry.traffic_policy_file.is_some() {
+                return Err(format!(
+                    "endpoint {}: give `traffic_policy` or `traffic_policy_file`, not both",
+                    entry.url
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn default_data_dir() -> PathBuf {
+    PathBuf::from("/var/lib/adit")
+}

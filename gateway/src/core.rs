@@ -1,0 +1,156 @@
+//! One core: a thread with a runtime of its own, its listeners, and all that arrives on them.
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use pingora_core::{apps::ServerApp, protocols::Stream, server::configuration::ServerConf};
+use pingora_proxy::HttpProxy;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    edge::Edge,
+    front::{
+        accept::{self, Kind},
+        hello::{self, Arrival},
+        io::PublicIo,
+    },
+    http::Proxy,
+};
+
+/// How long lanes may take to say goodbye after everything else has ended.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// One core.
+pub(crate) struct Core {
+    pub(crate) edge: Arc<Edge>,
+    proxy: Arc<HttpProxy<Proxy>>,
+    stop: CancellationToken,
+    /// Told to Pingora: finish what runs, keep nothing alive.
+    finishing: watch::Receiver<bool>,
+    served: TaskTracker,
+    agents: TaskTracker,
+}
+
+/// What a core's thread needs to begin.
+pub(crate) struct Start {
+    pub(crate) index: usize,
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) listeners: Vec<(std::net::TcpListener, Kind)>,
+    pub(crate) arrivals: mpsc::UnboundedReceiver<Arrival>,
+    /// Cancelled: accept no more, finish what runs.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled: end everything now.
+    pub(crate) abort: CancellationToken,
+    /// Cancelled by each core when all its exchanges have ended.
+    pub(crate) idle: CancellationToken,
+}
+
+/// Runs a core on the calling thread until it has been stopped and is done.
+pub(crate) fn run(start: Start) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(start))?;
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn serve(start: Start) -> io::Result<()> {
+    let Start {
+        index,
+        edge,
+        listeners,
+        arrivals,
+        stop,
+        abort,
+        idle,
+    } = start;
+    let (finish, finishing) = watch::channel(false);
+    let core = Arc::new(Core {
+        proxy: Arc::new(proxy(&edge, index)),
+        edge,
+        stop: stop.clone(),
+        finishing,
+        served: TaskTracker::new(),
+        agents: TaskTracker::new(),
+    });
+    for (listener, kind) in listeners {
+        tokio::spawn(accept::accept(
+            Arc::clone(&core),
+            TcpListener::from_std(listener)?,
+            kind,
+        ));
+    }
+    tokio::spawn(take_arrivals(Arc::clone(&core), arrivals));
+    stop.cancelled().await;
+    finish.send_replace(true);
+    core.proxy.cleanup().await;
+    core.served.close();
+    tokio::select! {
+        () = core.served.wait() => {}
+        () = abort.cancelled() => {}
+    }
+    idle.cancel();
+    abort.cancelled().await;
+    core.agents.close();
+    drop(timeout(GOODBYE, core.agents.wait()).await);
+    Ok(())
+}
+
+async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
+    while let Some(arrival) = arrivals.recv().await {
+        core.spawn_agent(hello::serve_agent(Arc::clone(&core), arrival));
+    }
+}
+
+fn proxy(edge: &Arc<Edge>, core: usize) -> HttpProxy<Proxy> {
+    let limits = edge.limits();
+    let conf = Arc::new(ServerConf {
+        threads: 1,
+        ..ServerConf::default()
+    });
+    let mut proxy = pingora_proxy::http_proxy(&conf, Proxy::new(Arc::clone(edge), core));
+    let mut options = pingora_core::apps::HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(limits.idle_timeout.0);
+    proxy.server_options = Some(options);
+    let mut http2 = pingora_core::protocols::http::v2::server::default_h2_options();
+    http2.max_header_list_size(u32::try_from(limits.header_size.bytes()).unwrap_or(u32::MAX));
+    http2.max_concurrent_streams(limits.http2_streams);
+    proxy.h2_options = Some(http2);
+    proxy
+}
+
+// === impl Core ===
+
+impl Core {
+    /// Serves HTTP on a connection until it ends.
+    pub(crate) async fn http<T>(self: &Arc<Self>, io: PublicIo<T>)
+    where
+        PublicIo<T>: pingora_core::protocols::IO,
+        T: 'static,
+    {
+        let stream: Stream = Box::new(io);
+        // Pingora hands a connection back only to servers that keep a pool of them.
+        drop(self.proxy.process_new(stream, &self.finishing).await);
+    }
+
+    /// Runs a client's connection; the core waits for it when it is stopped.
+    pub(crate) fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.served.spawn(connection);
+    }
+
+    /// Runs part of an agent's session; it ends when its session does.
+    pub(crate) fn spawn_agent(&self, part: impl Future<Output = ()> + Send + 'static) {
+        self.agents.spawn(part);
+    }
+
+    /// Waits until no more connections are to be accepted.
+    pub(crate) async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+}

@@ -1,0 +1,194 @@
+//! What all cores share.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use adit_policy::{
+    endpoint_url::{EndpointUrl, Scheme},
+    env::Env,
+};
+use adit_wire::{limits::MAX_LANES, message::Heartbeat};
+use tokio::sync::mpsc;
+
+use crate::{
+    StartError,
+    agents::{names::Names, registry::Registry},
+    config::{Config, EndpointEntry, Limits},
+    front::{
+        accept::Doorkeeper, gate::GateRules, head::HeadLimits, hello::Arrival, local_ca::LocalCa,
+        tls::Certificates,
+    },
+    pools::endpoints::{Declared, Endpoints},
+};
+
+/// What all cores share.
+pub(crate) struct Edge {
+    pub(crate) config: Config,
+    pub(crate) cores: usize,
+    pub(crate) doorkeeper: Arc<Doorkeeper>,
+    /// The same for connections whose TLS handshake is not finished.
+    pub(crate) handshakes: Arc<Doorkeeper>,
+    pub(crate) certificates: Certificates,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) sessions: Registry,
+    pub(crate) names: Names,
+    pub(crate) policy_env: Env,
+    /// Where the listeners really are.
+    pub(crate) https: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
+    arrivals: Vec<mpsc::UnboundedSender<Arrival>>,
+    member: AtomicU64,
+}
+
+/// The listeners' real addresses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) https: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
+}
+
+// === impl Edge ===
+
+impl Edge {
+    pub(crate) fn new(
+        mut config: Config,
+        addresses: Addresses,
+        local_ca: Option<LocalCa>,
+        arrivals: Vec<mpsc::UnboundedSender<Arrival>>,
+    ) -> Result<Self, StartError> {
+        let policy_env = Env::system();
+        let declared = declare(std::mem::take(&mut config.endpoints), &policy_env)?;
+        let limits = &config.limits;
+        let data_dir = |source: io::Error| StartError::DataDir {
+            path: config.data_dir.clone(),
+            source,
+        };
+        Ok(Self {
+            cores: arrivals.len(),
+            doorkeeper: Doorkeeper::new(limits.connections, limits.connections_per_ip),
+            handshakes: Doorkeeper::new(limits.handshakes, limits.handshakes_per_ip),
+            certificates: Certificates::load(&config.tls.certificates, local_ca)?,
+            endpoints: Endpoints::declare(declared),
+            sessions: Registry::new(limits.sessions),
+            names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
+            policy_env,
+            https: addresses.https,
+            http: addresses.http,
+            arrivals,
+            member: AtomicU64::new(1),
+            config,
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// A lane for each core, as far as the protocol has lanes.
+    pub(crate) fn lane_count(&self) -> u16 {
+        u16::try_from(self.cores)
+            .unwrap_or(MAX_LANES)
+            .clamp(1, MAX_LANES)
+    }
+
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        let millis =
+            |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Heartbeat {
+            interval_ms: millis(self.limits().heartbeat_interval.0),
+            dead_after_ms: millis(self.limits().heartbeat_dead_after.0),
+        }
+    }
+
+    pub(crate) fn gate_rules(&self) -> GateRules {
+        let limits = self.limits();
+        GateRules {
+            head: HeadLimits {
+                bytes: limits.header_size.bytes(),
+                lines: limits.header_count,
+                target: limits.target_size.bytes(),
+            },
+            head_timeout: limits.header_timeout.0,
+            first_byte_timeout: limits.idle_timeout.0,
+        }
+    }
+
+    /// An id for a pair (session, endpoint); never the same twice.
+    pub(crate) fn next_member(&self) -> u64 {
+        self.member.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Moves an agent's connection to the core for its lane.
+    pub(crate) fn hand_over(&self, lane: usize, arrival: Arrival) {
+        if let Some(core) = self.arrivals.get(lane % self.cores.max(1)) {
+            // A core that has stopped takes no more agents.
+            drop(core.send(arrival));
+        }
+    }
+
+    /// The URL as people open it: with the listener's port where that is not the scheme's own.
+    pub(crate) fn public_url(&self, url: &EndpointUrl) -> EndpointUrl {
+        let port = self
+            .port(url.scheme)
+            .filter(|port| Some(*port) != url.scheme.default_port());
+        EndpointUrl {
+            port,
+            ..url.clone()
+        }
+    }
+
+    /// Endpoints are told apart by scheme and host; a port may be named if it is the listener's.
+    pub(crate) fn without_own_port(&self, url: EndpointUrl) -> Result<EndpointUrl, String> {
+        let Some(own) = self.port(url.scheme) else {
+            return Err(format!(
+                "this gateway does not serve {} endpoints",
+                scheme_name(url.scheme)
+            ));
+        };
+        match url.port {
+            Some(port) if port != own => Err(format!(
+                "this gateway serves {} on port {own}, not on {port}; leave the port out",
+                scheme_name(url.scheme)
+            )),
+            _ => Ok(EndpointUrl { port: None, ..url }),
+        }
+    }
+
+    pub(crate) fn port(&self, scheme: Scheme) -> Option<u16> {
+        match scheme {
+            Scheme::Https => self.https.map(|address| address.port()),
+            Scheme::Http => self.http.map(|address| address.port()),
+            Scheme::Tcp | Scheme::Tls => None,
+        }
+    }
+}
+
+fn declare(entries: Vec<EndpointEntry>, env: &Env) -> Result<Vec<Declared>, StartError> {
+    let mut declared = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let url = EndpointUrl {
+            port: None,
+            ..entry.url.clone()
+        };
+        declared.push(Declared {
+            url,
+            policy: entry.policy(env)?.map(Arc::new),
+        });
+    }
+    Ok(declared)
+}
+
+fn scheme_name(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+        Scheme::Tcp => "tcp",
+        Scheme::Tls => "tls",
+    }
+}

@@ -1,0 +1,221 @@
+//! Listeners, one per core and address, and the count of who holds how many connections.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    os::fd::AsRawFd,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::HeaderValue;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{debug, warn};
+
+use super::{
+    gate::HeadSwitch,
+    hello,
+    io::{Connection, PublicIo},
+};
+use crate::core::Core;
+
+/// Connections the kernel keeps for us while we are busy.
+const BACKLOG: i32 = 4096;
+
+/// How long to leave a listener alone that cannot accept, usually for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What arrives on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Https,
+    Http,
+}
+
+/// Binds an address so that every core can have a listener of its own on it.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts until the core is told to stop.
+pub(crate) async fn accept(core: Arc<Core>, listener: TcpListener, kind: Kind) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = core.stopping() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let Some(admission) = core.edge.doorkeeper.admit(peer.ip()) else {
+            debug!(%peer, "too many connections, closed");
+            continue;
+        };
+        // Without it small responses would wait for acknowledgements; it fails on dead sockets only.
+        if stream.set_nodelay(true).is_err() {
+            continue;
+        }
+        let served = Arc::clone(&core);
+        match kind {
+            Kind::Http => core.serve(serve_plain(served, stream, peer, admission)),
+            Kind::Https => core.serve(hello::serve(served, stream, peer, admission)),
+        }
+    }
+}
+
+async fn serve_plain(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
+    let id = stream.as_raw_fd();
+    let connection = Connection {
+        peer,
+        peer_value: address_value(peer.ip()),
+        sni: None,
+        tls: false,
+        switch: HeadSwitch::new(),
+    };
+    let rules = core.edge.gate_rules();
+    core.http(PublicIo::new(
+        stream, id, connection, false, rules, admission,
+    ))
+    .await;
+}
+
+/// An address as a header value.
+pub(crate) fn address_value(address: IpAddr) -> HeaderValue {
+    // An address holds digits, letters, dots and colons only.
+    HeaderValue::try_from(address.to_string())
+        .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+/// Counts connections, in all and by client.
+#[derive(Debug)]
+pub(crate) struct Doorkeeper {
+    in_all: u32,
+    per_client: u32,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    count: u32,
+    clients: HashMap<IpAddr, u32>,
+}
+
+/// One counted connection; dropping it makes room.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    doorkeeper: Arc<Doorkeeper>,
+    client: IpAddr,
+}
+
+impl Doorkeeper {
+    pub(crate) fn new(in_all: u32, per_client: u32) -> Arc<Self> {
+        Arc::new(Self {
+            in_all,
+            per_client,
+            inside: Mutex::default(),
+        })
+    }
+
+    /// Lets a connection in, unless that would be one too many.
+    pub(crate) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Admission> {
+        let client = owner(client);
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = inside.clients.get(&client).copied().unwrap_or(0);
+        if inside.count >= self.in_all || known >= self.per_client {
+            return None;
+        }
+        inside.count += 1;
+        inside.clients.insert(client, known + 1);
+        Some(Admission {
+            doorkeeper: Arc::clone(self),
+            client,
+        })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut inside = self
+            .doorkeeper
+            .inside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        inside.count = inside.count.saturating_sub(1);
+        match inside.clients.get_mut(&self.client) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(inside.clients.remove(&self.client)),
+        }
+    }
+}
+
+/// Whoever has one IPv6 address has the whole /64.
+fn owner(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(v6) => {
+            let network = u128::from(v6) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_cannot_take_all_places() {
+        let doorkeeper = Doorkeeper::new(3, 2);
+        let greedy: IpAddr = "192.0.2.1".parse().unwrap();
+        let first = doorkeeper.admit(greedy);
+        let second = doorkeeper.admit(greedy);
+        assert!(first.is_some() && second.is_some());
+        assert!(doorkeeper.admit(greedy).is_none());
+        let other = doorkeeper.admit("192.0.2.2".parse().unwrap());
+        assert!(other.is_some());
+        assert!(doorkeeper.admit("192.0.2.3".parse().unwrap()).is_none());
+        drop(first);
+        assert!(doorkeeper.admit(greedy).is_some());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_client() {
+        let doorkeeper = Doorkeeper::new(10, 1);
+        let held = doorkeeper.admit("2001:db8::1".parse().unwrap());
+        assert!(held.is_some());
+        assert!(doorkeeper.admit("2001:db8::2".parse().unwrap()).is_none());
+        assert!(
+            doorkeeper
+                .admit("2001:db8:0:1::1".parse().unwrap())
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_clients_that_left() {
+        let doorkeeper = Doorkeeper::new(10, 2);
+        drop(doorkeeper.admit("192.0.2.1".parse().unwrap()));
+        assert!(doorkeeper.inside.lock().unwrap().clients.is_empty());
+    }
+}

@@ -1,0 +1,157 @@
+//! The TLS ClientHello: its ALPN tells agents from browsers, its SNI picks the certificate.
+
+use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc};
+
+use adit_policy::canonical::Host;
+use adit_wire::limits::{ALPN, LANE_HINT};
+use rustls::server::{Accepted, Acceptor, ClientHello};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tracing::debug;
+
+use super::{
+    accept::{Admission, address_value},
+    gate::HeadSwitch,
+    io::{Connection, PublicIo},
+};
+use crate::{agents, core::Core};
+
+/// An agent's connection on its way to the core that will serve it. Its ClientHello has been read,
+/// its handshake has not begun.
+pub(crate) struct Arrival {
+    accepted: Accepted,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    sni: Option<Host>,
+    deadline: Instant,
+    admission: Admission,
+}
+
+/// Serves one connection of the HTTPS port to its end.
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    admission: Admission,
+) {
+    let deadline = Instant::now() + core.edge.limits().handshake_timeout.0;
+    let Some(handshaking) = core.edge.handshakes.admit(peer.ip()) else {
+        return debug!(%peer, "too many unfinished TLS handshakes, closed");
+    };
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    let start = match timeout_at(deadline, hello).await {
+        Ok(Ok(start)) => start,
+        Ok(Err(error)) => return debug!(%peer, %error, "no TLS client"),
+        Err(_) => return debug!(%peer, "the TLS handshake took too long"),
+    };
+    let wanted = Wanted::read(&start.client_hello());
+    if let Some(lane) = wanted.lane {
+        drop(handshaking);
+        return hand_over(&core, start, peer, wanted.sni, lane, deadline, admission);
+    }
+    let Some(config) = core.edge.certificates.for_clients(wanted.sni.as_ref()) else {
+        return debug!(%peer, "no certificate for the name the client asked for");
+    };
+    let tls = match timeout_at(deadline, start.into_stream(config)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => return debug!(%peer, %error, "the TLS handshake failed"),
+        Err(_) => return debug!(%peer, "the TLS handshake took too long"),
+    };
+    drop(handshaking);
+    let (socket, session) = tls.get_ref();
+    let id = socket.as_raw_fd();
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let connection = Connection {
+        peer,
+        peer_value: address_value(peer.ip()),
+        sni: wanted.sni,
+        tls: true,
+        switch: HeadSwitch::new(),
+    };
+    let rules = core.edge.gate_rules();
+    core.http(PublicIo::new(tls, id, connection, http2, rules, admission))
+        .await;
+}
+
+/// Continues an agent's connection on the core it was handed to.
+pub(crate) async fn serve_agent(core: Arc<Core>, arrival: Arrival) {
+    let Arrival {
+        accepted,
+        stream,
+        peer,
+        sni,
+        deadline,
+        admission,
+    } = arrival;
+    let Some(config) = core.edge.certificates.for_agents(sni.as_ref()) else {
+        return debug!(%peer, "no certificate for the name the agent asked for");
+    };
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return debug!(%peer, %error, "an agent's connection could not be moved"),
+    };
+    let start = StartHandshake::from_parts(accepted, stream);
+    let tls = match timeout_at(deadline, start.into_stream(config)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => return debug!(%peer, %error, "an agent's TLS handshake failed"),
+        Err(_) => return debug!(%peer, "an agent's TLS handshake took too long"),
+    };
+    agents::serve(core, tls, peer).await;
+    drop(admission);
+}
+
+/// Each lane of an agent goes to a core of its own, so that requests need not change cores.
+fn hand_over(
+    core: &Core,
+    start: StartHandshake<TcpStream>,
+    peer: SocketAddr,
+    sni: Option<Host>,
+    lane: u16,
+    deadline: Instant,
+    admission: Admission,
+) {
+    let StartHandshake { accepted, io, .. } = start;
+    match io.into_std() {
+        Ok(stream) => core.edge.hand_over(
+            usize::from(lane),
+            Arrival {
+                accepted,
+                stream,
+                peer,
+                sni,
+                deadline,
+                admission,
+            },
+        ),
+        Err(error) => debug!(%peer, %error, "an agent's connection could not be moved"),
+    }
+}
+
+/// What a ClientHello asks for.
+struct Wanted {
+    sni: Option<Host>,
+    /// Set for agents.
+    lane: Option<u16>,
+}
+
+impl Wanted {
+    fn read(hello: &ClientHello<'_>) -> Self {
+        let sni = hello.server_name().and_then(|name| Host::parse(name).ok());
+        let mut agent = false;
+        let mut lane = 0;
+        for protocol in hello.alpn().into_iter().flatten() {
+            agent |= protocol == ALPN;
+            let hint = protocol
+                .strip_prefix(LANE_HINT)
+                .and_then(|hint| std::str::from_utf8(hint).ok());
+            lane = hint.and_then(|hint| hint.parse().ok()).unwrap_or(lane);
+        }
+        Self {
+            sni,
+            lane: agent.then_some(lane),
+        }
+    }
+}

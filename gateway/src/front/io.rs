@@ -1,0 +1,206 @@
+//! A public connection in the form Pingora's HTTP server accepts.
+
+use std::{
+    any::Any,
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use adit_policy::canonical::Host;
+use async_trait::async_trait;
+use http::HeaderValue;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
+};
+use pingora_http::ResponseHeader;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+
+use super::{
+    accept::Admission,
+    gate::{Gate, GateRules, HeadSwitch},
+};
+
+/// Enough for a response head and a small body in one packet, little enough for an idle connection.
+const WRITE_BUFFER: usize = 1460;
+
+/// What is known of a connection before its first request.
+pub(crate) struct Connection {
+    /// The socket's peer.
+    pub(crate) peer: SocketAddr,
+    /// The peer's address as a header value, made once.
+    pub(crate) peer_value: HeaderValue,
+    /// The TLS name the client asked for; `None` on plain connections and without SNI.
+    pub(crate) sni: Option<Host>,
+    /// Whether the connection is encrypted.
+    pub(crate) tls: bool,
+    /// Told when an exchange ends.
+    pub(crate) switch: HeadSwitch,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("peer", &self.peer)
+            .field("sni", &self.sni)
+            .finish()
+    }
+}
+
+/// A public connection: gate, write buffer, and the facts Pingora asks for.
+pub(crate) struct PublicIo<T> {
+    io: BufWriter<T>,
+    gate: Gate,
+    id: UniqueIDType,
+    http2: bool,
+    ssl: Option<Arc<SslDigest>>,
+    facts: Arc<ProxyDigest>,
+    /// Counts the connection for as long as it lives.
+    _admission: Admission,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
+    pub(crate) fn new(
+        io: T,
+        id: UniqueIDType,
+        connection: Connection,
+        http2: bool,
+        rules: GateRules,
+        admission: Admission,
+    ) -> Self {
+        let gate = Gate::new(connection.switch.clone(), rules);
+        if http2 {
+            connection.switch.is_http2();
+        }
+        let ssl = connection
+            .tls
+            .then(|| Arc::new(SslDigest::new("", "", None, None, Vec::new())));
+        Self {
+            io: BufWriter::with_capacity(WRITE_BUFFER, io),
+            gate,
+            id,
+            http2,
+            ssl,
+            facts: Arc::new(ProxyDigest::new(
+                // The only place Pingora offers for data of our own; the header is not used.
+                Box::new(
+                    ResponseHeader::build_no_case(200, None).unwrap_or_else(|_| unreachable!()),
+                ),
+                Some(Box::new(connection)),
+            )),
+            _admission: admission,
+        }
+    }
+}
+
+/// The facts of the connection that a Pingora session came in on.
+pub(crate) fn connection(session: &pingora_proxy::Session) -> Option<&Connection> {
+    let user_data = session
+        .digest()?
+        .proxy_digest
+        .as_ref()?
+        .user_data
+        .as_ref()?;
+    let any: &(dyn Any + Send + Sync) = user_data.as_ref();
+    any.downcast_ref()
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for PublicIo<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { io, gate, .. } = &mut *self;
+        gate.poll_read(io, cx, out)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PublicIo<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.gate.is_shut() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Shutdown for PublicIo<T> {
+    async fn shutdown(&mut self) {
+        // The peer may be gone already; there is nobody to tell.
+        drop(AsyncWriteExt::shutdown(self).await);
+    }
+}
+
+#[async_trait]
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Peek for PublicIo<T> {
+    async fn try_peek(&mut self, preface: &mut [u8]) -> io::Result<bool> {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let Self { io, gate, .. } = self;
+        let found = std::future::poll_fn(|cx| gate.poll_starts_with(io, cx, PREFACE)).await?;
+        if let (true, Some(space)) = (found, preface.get_mut(..PREFACE.len())) {
+            space.copy_from_slice(PREFACE);
+        }
+        Ok(true)
+    }
+}
+
+impl<T> UniqueID for PublicIo<T> {
+    fn id(&self) -> UniqueIDType {
+        self.id
+    }
+}
+
+impl<T> Ssl for PublicIo<T> {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.ssl.clone()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.ssl
+            .as_ref()
+            .map(|_| if self.http2 { ALPN::H2 } else { ALPN::H1 })
+    }
+}
+
+impl<T> GetTimingDigest for PublicIo<T> {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl<T> GetProxyDigest for PublicIo<T> {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.facts))
+    }
+}
+
+impl<T> GetSocketDigest for PublicIo<T> {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+
+impl<T> fmt::Debug for PublicIo<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublicIo")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+//! From a TCP connection to a decrypted, counted and checked one.
+//!
+//! - [`accept`]: listeners, and how many connections anyone may have
+//! - [`hello`]: what a TLS client wants, by SNI and ALPN
+//! - [`tls`]: certificates; [`local_ca`]: our own authority for development
+//! - [`io`]: the form Pingora accepts; [`gate`] and [`head`]: what may pass to it
+
+pub(crate) mod accept;
+pub(crate) mod gate;
+pub(crate) mod head;
+pub(crate) mod hello;
+pub(crate) mod io;
+pub(crate) mod local_ca;
+pub(crate) mod tls;

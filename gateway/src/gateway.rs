@@ -1,0 +1,264 @@
+//! A running gateway: started from a configuration, stopped with a deadline.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rustls::pki_types::CertificateDer;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    config::{Config, ConfigError},
+    core::{self, Start},
+    edge::{Addresses, Edge},
+    front::{
+        accept::{self, Kind},
+        local_ca::LocalCa,
+        tls::TlsError,
+    },
+};
+
+/// Cores that serve. More would mean more lanes for each agent, and smaller batches on each.
+const MAX_CORES: usize = 8;
+
+/// A running gateway. Dropping it ends it at once.
+pub struct Gateway {
+    edge: Arc<Edge>,
+    stop: CancellationToken,
+    abort: CancellationToken,
+    idle: Vec<CancellationToken>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    local_ca: Option<(PathBuf, CertificateDer<'static>)>,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", hint(source))]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There is no address to listen on.
+    #[error("nothing to listen on: set `listen.https`, `listen.http` or both")]
+    NoListener,
+    /// The data directory cannot be used.
+    #[error("data_dir {}: {source}", path.display())]
+    DataDir {
+        /// Where it is.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A policy file has a mistake.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            " (ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port under `listen`)"
+        }
+        io::ErrorKind::AddrInUse => " (another program has it; choose another port under `listen`)",
+        _ => "",
+    }
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Starts a gateway, one thread for each core.
+    ///
+    /// # Errors
+    /// When an address, a certificate, a policy or the data directory cannot be used.
+    // The caller's runtime may be any; the cores have their own.
+    #[allow(clippy::unused_async)]
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let cores = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(MAX_CORES);
+        Self::start_on(config, cores)
+    }
+
+    fn start_on(config: Config, cores: usize) -> Result<Self, StartError> {
+        let local_ca = match config.tls.local_ca {
+            true => Some(LocalCa::open(&config.data_dir, config.domain.clone())?),
+            false => None,
+        };
+        let shown_ca = local_ca
+            .as_ref()
+            .map(|ca| (ca.file().to_owned(), ca.certificate()));
+        let (addresses, listeners) = listen(&config, cores)?;
+        let (arrivals, arriving): (Vec<_>, Vec<_>) =
+            (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
+        let edge = Arc::new(Edge::new(config, addresses, local_ca, arrivals)?);
+        let gateway = Self {
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            idle: (0..cores).map(|_| CancellationToken::new()).collect(),
+            threads: Mutex::default(),
+            local_ca: shown_ca,
+            edge,
+        };
+        for (index, ((listeners, arrivals), idle)) in listeners
+            .into_iter()
+            .zip(arriving)
+            .zip(&gateway.idle)
+            .enumerate()
+        {
+            gateway.start_core(Start {
+                index,
+                edge: Arc::clone(&gateway.edge),
+                listeners,
+                arrivals,
+                stop: gateway.stop.clone(),
+                abort: gateway.abort.clone(),
+                idle: idle.clone(),
+            })?;
+        }
+        Ok(gateway)
+    }
+
+    fn start_core(&self, start: Start) -> Result<(), StartError> {
+        let idle = start.idle.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("adit-core-{}", start.index))
+            .spawn(move || {
+                if let Err(error) = core::run(start) {
+                    warn!(%error, "a core could not be started");
+                }
+                idle.cancel();
+            })
+            .map_err(StartError::Thread)?;
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
+        Ok(())
+    }
+
+    /// Where https and agents are listened for.
+    #[must_use]
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.edge.https
+    }
+
+    /// Where plain http is listened for.
+    #[must_use]
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.edge.http
+    }
+
+    /// The local certificate authority's file and certificate, if there is one.
+    #[must_use]
+    pub fn local_ca(&self) -> Option<(&std::path::Path, CertificateDer<'static>)> {
+        self.local_ca
+            .as_ref()
+            .map(|(file, certificate)| (file.as_path(), certificate.clone()))
+    }
+
+    /// The deadline that the configuration gives to [`Self::shutdown`].
+    #[must_use]
+    pub fn shutdown_deadline(&self) -> Duration {
+        self.edge.limits().shutdown_deadline.0
+    }
+
+    /// Stops in order: no new connections, agents are told to drain, running exchanges may end until
+    /// the deadline, then everything is closed.
+    pub async fn shutdown(self, deadline: Duration) {
+        info!(?deadline, "shutting down");
+        self.stop.cancel();
+        self.edge
+            .sessions
+            .drain(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX))
+            .await;
+        let finished = async {
+            for idle in &self.idle {
+                idle.cancelled().await;
+            }
+        };
+        if timeout(deadline, finished).await.is_err() {
+            warn!("the deadline has come before all exchanges ended");
+        }
+        self.edge.sessions.close_all();
+        self.abort.cancel();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A core that panicked has nothing left to wait for.
+                drop(thread.join());
+            }
+        });
+        drop(joined.await);
+        info!("stopped");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.abort.cancel();
+        self.edge.sessions.close_all();
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("https", &self.https())
+            .field("http", &self.http())
+            .finish()
+    }
+}
+
+type Listeners = Vec<Vec<(std::net::TcpListener, Kind)>>;
+
+/// A listener for each core and address. Port 0 is chosen once and then the same for all cores.
+fn listen(config: &Config, cores: usize) -> Result<(Addresses, Listeners), StartError> {
+    let mut listeners: Listeners = (0..cores).map(|_| Vec::new()).collect();
+    let mut open = |wanted: Option<SocketAddr>, kind| -> Result<Option<SocketAddr>, StartError> {
+        let Some(mut address) = wanted else {
+            return Ok(None);
+        };
+        if address.port() != 0 {
+            // Our own listeners share their port with each other, and would with another gateway too,
+            // which would then get half of our connections.
+            drop(
+                std::net::TcpListener::bind(address)
+                    .map_err(|source| StartError::Listen { address, source })?,
+            );
+        }
+        for core in &mut listeners {
+            let failed = |source| StartError::Listen { address, source };
+            let listener = accept::bind(address).map_err(failed)?;
+            let bound = listener.local_addr().map_err(failed)?;
+            address = bound;
+            core.push((listener, kind));
+        }
+        Ok(Some(address))
+    };
+    let https = open(config.listen.https, Kind::Https)?;
+    let http = open(config.listen.http, Kind::Http)?;
+    if https.is_none() && http.is_none() {
+        return Err(StartError::NoListener);
+    }
+    Ok((Addresses { https, http }, listeners))
+}

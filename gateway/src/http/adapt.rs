@@ -1,0 +1,81 @@
+//! Between Pingora's headers and the policy engine's.
+
+use adit_policy::exchange::HeaderEdit;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora_core::{ErrorType, OrErr, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+/// A header that edits can be replayed onto.
+pub(super) trait Editable {
+    fn lines(&self) -> &HeaderMap;
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()>;
+    fn append(&mut self, name: HeaderName, value: HeaderValue) -> Result<()>;
+    fn remove(&mut self, name: &HeaderName);
+}
+
+/// Replays what policies changed, in their order. The one place where they take effect.
+pub(super) fn replay(edits: Vec<HeaderEdit>, onto: &mut impl Editable) -> Result<()> {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Set { name, value } => onto.set(name, value)?,
+            HeaderEdit::Append { name, value } => onto.append(name, value)?,
+            HeaderEdit::Remove { name } => onto.remove(&name),
+        }
+    }
+    Ok(())
+}
+
+/// Only the gateway may send these to a client.
+pub(super) fn remove_own_headers(response: &mut ResponseHeader) {
+    for name in ["adit-error-code", "ngrok-error-code"] {
+        if response.headers.contains_key(name) {
+            response.remove_header(name);
+        }
+    }
+}
+
+macro_rules! editable {
+    ($($header:ty),*) => {$(
+        impl Editable for $header {
+            fn lines(&self) -> &HeaderMap {
+                &self.headers
+            }
+
+            fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+                self.insert_header(name, value)
+            }
+
+            fn append(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+                self.append_header(name, value).map(drop)
+            }
+
+            fn remove(&mut self, name: &HeaderName) {
+                self.remove_header(name);
+            }
+        }
+    )*};
+}
+
+editable!(RequestHeader, ResponseHeader);
+
+impl Editable for HeaderMap {
+    fn lines(&self) -> &HeaderMap {
+        self
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        self.try_insert(name, value)
+            .or_err(ErrorType::InternalError, "too many headers")
+            .map(drop)
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        self.try_append(name, value)
+            .or_err(ErrorType::InternalError, "too many headers")
+            .map(drop)
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove(name);
+    }
+}

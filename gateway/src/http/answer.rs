@@ -1,0 +1,272 @@
+//! Writing the responses that the gateway makes itself.
+
+use std::time::Duration;
+
+use adit_policy::{
+    action::Reply,
+    canonical::Host,
+    endpoint_url::{EndpointUrl, HostPattern, Scheme},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::{FailToProxy, Session};
+use tokio::time::timeout;
+use tracing::info;
+
+use super::{
+    errors::{ErrorPage, grpc_status},
+    exchange::{Exchange, Instead},
+};
+use crate::edge::Edge;
+
+/// How long the rest of an answered request's body is read, to keep the connection.
+pub(super) const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// And how much of it.
+const DRAIN_BYTES: usize = 256 * 1024;
+
+/// Sends what is to be sent instead of a service's response.
+pub(super) async fn send(
+    session: &mut Session,
+    exchange: &Exchange,
+    instead: Instead,
+) -> Result<()> {
+    let grpc = exchange.routed.as_ref().is_some_and(|routed| routed.grpc);
+    let (header, body) = match instead {
+        Instead::Page(page) => render(session, &page, grpc)?,
+        Instead::Reply(reply) if grpc => grpc_reply(&reply)?,
+        Instead::Reply(reply) => from_policy(*reply)?,
+    };
+    write(session, header, body).await
+}
+
+/// The answer to an exchange that failed on its way.
+pub(super) async fn fail(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    error: &Error,
+) -> FailToProxy {
+    let outcome = |error_code| FailToProxy {
+        error_code,
+        can_reuse_downstream: false,
+    };
+    if session.response_written().is_some() {
+        // Part of a response is out: the client must see that it is cut short, and what there is of it.
+        session.shutdown().await;
+        return outcome(0);
+    }
+    let client_is_gone = *error.esource() == ErrorSource::Downstream
+        && matches!(
+            error.etype(),
+            ErrorType::WriteError
+                | ErrorType::ReadError
+                | ErrorType::ConnectionClosed
+                | ErrorType::WriteTimedout
+        );
+    if client_is_gone {
+        return outcome(0);
+    }
+    let instead = exchange
+        .instead
+        .take()
+        .unwrap_or_else(|| Instead::Page(page(exchange, error)));
+    if let (Instead::Page(page), Some(routed)) = (&instead, &exchange.routed) {
+        info!(endpoint = %routed.endpoint.url, status = page.status.as_u16(), cause = %error, "{}", page.title);
+    }
+    let status = match &instead {
+        Instead::Page(page) => page.status,
+        Instead::Reply(reply) => reply.status(),
+    };
+    session.set_keepalive(None);
+    // The client may have gone meanwhile; there is nobody else to tell.
+    drop(send(session, exchange, instead).await);
+    outcome(status.as_u16())
+}
+
+fn page(exchange: &Exchange, error: &Error) -> ErrorPage {
+    let forwards_to = exchange.dial.as_ref().map_or("", |dial| dial.forwards_to());
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
+            ErrorPage::bad_request("the request's body took too long")
+        }
+        (ErrorSource::Downstream, _) => ErrorPage::bad_request("the request's body is malformed"),
+        (_, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
+            ErrorPage::timeout()
+        }
+        (
+            _,
+            ErrorType::InvalidHTTPHeader
+            | ErrorType::H1Error
+            | ErrorType::H2Error
+            | ErrorType::InvalidH2
+            | ErrorType::H2Downgrade,
+        ) => ErrorPage::not_http(forwards_to),
+        (ErrorSource::Upstream, _) => ErrorPage::broken(forwards_to),
+        _ => ErrorPage::internal(),
+    }
+}
+
+/// A redirect for plain requests to an endpoint that only exists on https.
+pub(super) fn to_https(edge: &Edge, host: &str, target: &[u8]) -> Reply {
+    let mut reply = Response::new(Bytes::new());
+    *reply.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let url = Host::parse(host).ok().map(|host| {
+        edge.public_url(&EndpointUrl {
+            scheme: Scheme::Https,
+            host: HostPattern::Exact(host),
+            port: None,
+        })
+    });
+    let location = url.map(|url| format!("{url}{}", String::from_utf8_lossy(target)));
+    match location.and_then(|location| HeaderValue::try_from(location).ok()) {
+        Some(location) => drop(reply.headers_mut().insert(header::LOCATION, location)),
+        None => *reply.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    reply
+}
+
+fn render(session: &Session, page: &ErrorPage, grpc: bool) -> Result<(ResponseHeader, Bytes)> {
+    if grpc {
+        let mut header = trailers_only(page.grpc_status(), &page.title)?;
+        header.insert_header("adit-error-code", format!("ERR_ADIT_{}", page.code))?;
+        return Ok((header, Bytes::new()));
+    }
+    let (kind, body) = match preferred(session) {
+        Form::Html => ("text/html; charset=utf-8", page.html()),
+        Form::Json => ("application/json", page.json()),
+        Form::Text => ("text/plain; charset=utf-8", page.text()),
+    };
+    let mut header = ResponseHeader::build(page.status, Some(8))?;
+    header.insert_header("adit-error-code", format!("ERR_ADIT_{}", page.code))?;
+    header.insert_header(header::CONTENT_TYPE, kind)?;
+    header.insert_header(header::CONTENT_LENGTH, body.len())?;
+    header.insert_header(header::CACHE_CONTROL, "no-store")?;
+    header.insert_header("x-content-type-options", "nosniff")?;
+    header.insert_header(header::VARY, "accept")?;
+    if page.status == StatusCode::SERVICE_UNAVAILABLE {
+        header.insert_header(header::RETRY_AFTER, "5")?;
+    }
+    Ok((header, Bytes::from(body)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Html,
+    Json,
+    Text,
+}
+
+fn preferred(session: &Session) -> Form {
+    let text = |name| {
+        session
+            .get_header(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    form(text(header::ACCEPT), text(header::CONTENT_TYPE))
+}
+
+/// Browsers name html first; whoever names json, or sends it, can read it; people at a terminal
+/// accept anything.
+fn form(accept: &str, content_type: &str) -> Form {
+    let at = |kind: &str| accept.to_ascii_lowercase().find(kind);
+    match (at("text/html"), at("application/json")) {
+        (Some(html), Some(json)) if json < html => Form::Json,
+        (Some(_), _) => Form::Html,
+        (None, Some(_)) => Form::Json,
+        (None, None) if content_type.starts_with("application/json") => Form::Json,
+        (None, None) => Form::Text,
+    }
+}
+
+fn from_policy(reply: Reply) -> Result<(ResponseHeader, Bytes)> {
+    let (parts, body) = reply.into_parts();
+    let mut header = ResponseHeader::build(parts.status, Some(parts.headers.len() + 1))?;
+    for (name, value) in &parts.headers {
+        header.append_header(name.clone(), value.clone())?;
+    }
+    let bodyless = matches!(
+        parts.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
+    if !bodyless && !header.headers.contains_key(header::CONTENT_LENGTH) {
+        header.insert_header(header::CONTENT_LENGTH, body.len())?;
+    }
+    Ok((header, if bodyless { Bytes::new() } else { body }))
+}
+
+/// A client of gRPC hangs on a plain 403: it waits for trailers.
+fn grpc_reply(reply: &Reply) -> Result<(ResponseHeader, Bytes)> {
+    let message = format!(
+        "refused by policy with HTTP status {}",
+        reply.status().as_u16()
+    );
+    Ok((
+        trailers_only(grpc_status(reply.status()), &message)?,
+        Bytes::new(),
+    ))
+}
+
+/// gRPC over HTTP/2: a response whose trailers are its header.
+fn trailers_only(status: u16, message: &str) -> Result<ResponseHeader> {
+    let mut header = ResponseHeader::build(StatusCode::OK, Some(4))?;
+    header.insert_header(header::CONTENT_TYPE, "application/grpc")?;
+    header.insert_header("grpc-status", status)?;
+    header.insert_header("grpc-message", message.replace('%', "%25"))?;
+    Ok(header)
+}
+
+async fn write(session: &mut Session, header: ResponseHeader, body: Bytes) -> Result<()> {
+    let bodyless = body.is_empty() || session.req_header().method == Method::HEAD;
+    let more = !session.as_mut().is_body_done();
+    let expects_continue = session.req_header().headers.contains_key(header::EXPECT);
+    if more && expects_continue {
+        // The client has not sent its body, and whether it will, nobody knows.
+        session.set_keepalive(None);
+    }
+    session
+        .write_response_header(Box::new(header), bodyless)
+        .await?;
+    if !bodyless {
+        session.write_response_body(Some(body), true).await?;
+    }
+    if more && !expects_continue {
+        drain(session).await;
+    }
+    Ok(())
+}
+
+/// Reads the rest of the request's body, up to a limit: a connection that is closed on unread bytes is
+/// reset, and the client may never see its answer. What is left unread never becomes a request.
+async fn drain(session: &mut Session) {
+    let mut left = DRAIN_BYTES;
+    let drained = timeout(DRAIN_TIME, async {
+        while let Ok(Some(piece)) = session.as_mut().read_request_body().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                return false;
+            }
+        }
+        true
+    });
+    if !drained.await.unwrap_or(false) || !session.as_mut().is_body_done() {
+        session.set_keepalive(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_follows_the_client() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        assert_eq!(form(browser, ""), Form::Html);
+        assert_eq!(form("application/json, text/html;q=0.5", ""), Form::Json);
+        assert_eq!(form("*/*", "application/json"), Form::Json);
+        assert_eq!(form("*/*", ""), Form::Text);
+        assert_eq!(form("", ""), Form::Text);
+    }
+}

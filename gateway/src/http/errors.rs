@@ -1,0 +1,287 @@
+//! What a client is told when the gateway itself has to answer: what happened, and what can be done.
+
+use adit_wire::message::DialErrorKind;
+use http::StatusCode;
+
+use super::upstream::Dial;
+use crate::pools::session::OpenFailure;
+
+/// An error page before it is written in the form that the client accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ErrorPage {
+    pub(super) status: StatusCode,
+    /// The number in `ERR_ADIT_…`.
+    pub(super) code: u16,
+    /// What happened, in one line.
+    pub(super) title: String,
+    /// What the reader can do about it.
+    pub(super) remedy: String,
+}
+
+impl ErrorPage {
+    fn new(
+        status: StatusCode,
+        code: u16,
+        title: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            title: title.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    pub(super) fn no_endpoint(host: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            3200,
+            format!("there is no endpoint {host} here"),
+            "Check the address. If it is yours, start its agent, for example with `adit http 3000 --url …`.",
+        )
+    }
+
+    pub(super) fn no_agent() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            3210,
+            "no agent is connected for this address",
+            "Its agent is stopped, restarting or cut off. Try again in a moment; if it is yours, look at the agent.",
+        )
+    }
+
+    /// Why a member could not be reached.
+    pub(super) fn of_dial(dial: &Dial) -> Self {
+        match dial.failure() {
+            Some(OpenFailure::Dial(error)) => {
+                Self::of_service(error.kind, &error.upstream, &error.detail)
+            }
+            Some(OpenFailure::Timeout) => Self::timeout(),
+            Some(OpenFailure::Busy) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                714,
+                "the agent for this address carries as many requests as it may",
+                "Try again in a moment, or run more agents for this address.",
+            ),
+            Some(OpenFailure::Lost | OpenFailure::Protocol) | None => Self::no_agent(),
+        }
+    }
+
+    fn of_service(kind: DialErrorKind, upstream: &str, detail: &str) -> Self {
+        let bad_gateway = |title, remedy| Self::new(StatusCode::BAD_GATEWAY, 8012, title, remedy);
+        match kind {
+            DialErrorKind::Refused => bad_gateway(
+                format!("nothing listens on {upstream}"),
+                "The agent is connected, but its service is not. Start the service, or give the agent its right address.",
+            ),
+            DialErrorKind::Timeout => Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                3005,
+                format!("{upstream} did not answer the agent in time"),
+                "The service is overloaded, or something between it and the agent drops packets.",
+            ),
+            DialErrorKind::Unreachable => bad_gateway(
+                format!("the agent cannot find {upstream}"),
+                "Check the name or address of the service in the agent's configuration.",
+            ),
+            DialErrorKind::Tls => bad_gateway(
+                format!("the TLS handshake with {upstream} failed: {detail}"),
+                "Check that the service speaks TLS there, and its certificate if the agent verifies it.",
+            ),
+            DialErrorKind::UnknownEndpoint | DialErrorKind::Draining => Self::no_agent(),
+            DialErrorKind::Other => bad_gateway(
+                format!("the agent cannot reach {upstream}: {detail}"),
+                "Look at the agent's log.",
+            ),
+        }
+    }
+
+    pub(super) fn timeout() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            3005,
+            "the service did not answer in time",
+            "Try again. If it is yours: it took the request and has not sent a response head yet.",
+        )
+    }
+
+    /// The service, or the agent before it, broke off before it answered.
+    pub(super) fn broken(forwards_to: &str) -> Self {
+        let service = if forwards_to.is_empty() {
+            "the service"
+        } else {
+            forwards_to
+        };
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            3210,
+            format!("the connection to {service} was lost before it answered"),
+            "The service or its agent stopped while it worked on the request. Try again if repeating it does no harm.",
+        )
+    }
+
+    pub(super) fn not_http(forwards_to: &str) -> Self {
+        let service = if forwards_to.is_empty() {
+            "the service"
+        } else {
+            forwards_to
+        };
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            3004,
+            format!("{service} answered with something that is not valid HTTP"),
+            "Check that the agent's address leads to an HTTP service of the right kind (http, https, HTTP/2).",
+        )
+    }
+
+    pub(super) fn misdirected() -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            50001,
+            "the request's host is not the one the TLS connection was made for",
+            "Open a new connection for this host.",
+        )
+    }
+
+    pub(super) fn bad_request(what: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            50012,
+            what,
+            "The request is ambiguous or malformed. Correct the client.",
+        )
+    }
+
+    pub(super) fn headers_too_large() -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            50012,
+            "the request has too many or too large headers",
+            "Delete this site's cookies, or send fewer headers.",
+        )
+    }
+
+    pub(super) fn target_too_long() -> Self {
+        Self::new(
+            StatusCode::URI_TOO_LONG,
+            50012,
+            "the request target is too long",
+            "Send the data in the body of a POST request.",
+        )
+    }
+
+    pub(super) fn policy_fault(code: u16) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            code,
+            "the traffic policy could not decide about this request",
+            "If this address is yours, the gateway's log names the rule.",
+        )
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            2300,
+            "the gateway could not handle this request",
+            "Its log says why.",
+        )
+    }
+
+    /// The page for people.
+    pub(super) fn html(&self) -> String {
+        let Self {
+            status,
+            code,
+            title,
+            remedy,
+        } = self;
+        let (title, remedy) = (escape(title), escape(remedy));
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width\"><title>{status}</title>\n\
+             <style>:root{{color-scheme:light dark}}body{{font:1.05rem/1.6 system-ui,sans-serif;max-width:38rem;\
+             margin:18vh auto 0;padding:0 1.5rem}}h1{{font-size:1.5rem;line-height:1.3;margin:.3rem 0}}\
+             h1::first-letter{{text-transform:uppercase}}small{{opacity:.65}}</style></head>\n\
+             <body><small>{status}</small><h1>{title}</h1><p>{remedy}</p><small>ERR_ADIT_{code}</small></body></html>\n"
+        )
+    }
+
+    /// The page for programs.
+    pub(super) fn json(&self) -> String {
+        let body = serde_json::json!({
+            "error_code": format!("ERR_ADIT_{}", self.code),
+            "status_code": self.status.as_u16(),
+            "msg": self.title,
+            "details": { "remedy": self.remedy },
+        });
+        format!("{body}\n")
+    }
+
+    /// The page for terminals.
+    pub(super) fn text(&self) -> String {
+        format!("{} (ERR_ADIT_{})\n{}\n", self.title, self.code, self.remedy)
+    }
+
+    /// `traffic-policy` reference §8, TP-51: clients of gRPC look at this and not at the HTTP status.
+    pub(super) fn grpc_status(&self) -> u16 {
+        grpc_status(self.status)
+    }
+}
+
+/// The gRPC status nearest to an HTTP one.
+pub(super) fn grpc_status(status: StatusCode) -> u16 {
+    match status.as_u16() {
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 => 8,
+        500.. => 14,
+        _ => 2,
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_dial_says_what_is_not_there() {
+        let page = ErrorPage::of_service(
+            DialErrorKind::Refused,
+            "localhost:3000",
+            "connection refused",
+        );
+        assert_eq!(page.status, StatusCode::BAD_GATEWAY);
+        assert_eq!(page.title, "nothing listens on localhost:3000");
+    }
+
+    #[test]
+    fn markup_in_a_name_stays_text() {
+        let page = ErrorPage::no_endpoint("<script>alert(1)</script>");
+        assert!(!page.html().contains("<script>"));
+        assert!(page.html().contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn programs_get_json() {
+        let page: serde_json::Value = serde_json::from_str(&ErrorPage::no_agent().json()).unwrap();
+        assert_eq!(page["error_code"], "ERR_ADIT_3210");
+        assert_eq!(page["status_code"], 503);
+    }
+}

@@ -1,0 +1,69 @@
+//! What the gateway keeps of one exchange between its hooks.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use adit_policy::{Policy, action::Reply, canonical::Host, endpoint_url::Scheme};
+use tokio::time::Instant;
+
+use super::{errors::ErrorPage, upstream::Dial};
+use crate::pools::{endpoints::Endpoint, member::Member};
+
+/// One exchange, from its first hook to its last.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(super) began: Instant,
+    pub(super) routed: Option<Routed>,
+    /// Members that could not be reached.
+    pub(super) tried: Vec<u64>,
+    /// The connection to the member in use.
+    pub(super) dial: Option<Arc<Dial>>,
+    /// Set when something other than the service's response is to be sent.
+    pub(super) instead: Option<Instead>,
+}
+
+/// Where a request goes, from one snapshot of the routes.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) scheme: Scheme,
+    pub(super) host: Host,
+    pub(super) client: SocketAddr,
+    pub(super) grpc: bool,
+    pub(super) endpoint: Arc<Endpoint>,
+    /// The member in use.
+    pub(super) member: Option<Arc<Member>>,
+}
+
+/// What is sent instead of the service's response.
+#[derive(Debug)]
+pub(super) enum Instead {
+    Page(ErrorPage),
+    Reply(Box<Reply>),
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    pub(super) fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            routed: None,
+            tried: Vec::new(),
+            dial: None,
+            instead: None,
+        }
+    }
+
+    pub(super) fn member(&self) -> Option<&Arc<Member>> {
+        self.routed.as_ref()?.member.as_ref()
+    }
+
+    /// The policies of this exchange, the operator's first.
+    pub(super) fn policies(&self) -> [Option<Arc<Policy>>; 2] {
+        let operator = self
+            .routed
+            .as_ref()
+            .and_then(|routed| routed.endpoint.policy.clone());
+        let agent = self.member().and_then(|member| member.spec.policy.as_ref());
+        [operator, agent.map(|agent| Arc::clone(&agent.policy))]
+    }
+}

@@ -1,0 +1,23 @@
+//! From a decrypted connection to an answered request.
+//!
+//! - [`proxy`]: Pingora's hooks, each a few lines; read it first
+//! - [`route`]: which endpoint a request is for
+//! - [`decide`]: what the policies say
+//! - [`adapt`]: a Pingora session as a policy's exchange, and edits back onto it
+//! - [`forwarded`]: `X-Forwarded-*`, and who the client is
+//! - [`upstream`]: a stream to an agent as a connection that Pingora can use
+//! - [`errors`]: pages for what goes wrong; [`answer`]: writing them
+//! - [`log`]: what is told of an exchange when it has ended
+
+mod adapt;
+mod answer;
+mod decide;
+mod errors;
+mod exchange;
+mod forwarded;
+mod log;
+mod proxy;
+mod route;
+mod upstream;
+
+pub(crate) use proxy::Proxy;

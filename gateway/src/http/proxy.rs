@@ -1,0 +1,228 @@
+//! Pingora's hooks in the order in which a request meets them.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora_core::{Error, ErrorType, Result, upstreams::peer::HttpPeer};
+use pingora_http::ResponseHeader;
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use super::{
+    adapt, answer, decide,
+    errors::ErrorPage,
+    exchange::{Exchange, Instead},
+    log, route,
+    upstream::Upstreams,
+};
+use crate::{edge::Edge, front::io::connection};
+
+/// The HTTP side of one core.
+pub(crate) struct Proxy {
+    edge: Arc<Edge>,
+    upstreams: Upstreams,
+}
+
+impl Proxy {
+    pub(crate) fn new(edge: Arc<Edge>, core: usize) -> Self {
+        let upstreams = Upstreams::new(core, &edge.config.limits);
+        Self { edge, upstreams }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::begin()
+    }
+
+    /// Nothing is compressed here, so no module is needed.
+    fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
+
+    /// Deadlines of everything that follows.
+    async fn early_request_filter(&self, session: &mut Session, _: &mut Exchange) -> Result<()> {
+        let limits = self.edge.limits();
+        session.set_read_timeout(Some(limits.body_read_timeout.0));
+        session.set_write_timeout(Some(limits.body_write_timeout.0));
+        session.set_total_drain_timeout(Some(answer::DRAIN_TIME));
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(limits.idle_timeout.0.as_secs().max(1)));
+        }
+        Ok(())
+    }
+
+    /// Routing and policy. `true`: the answer has been sent.
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        let instead = match route::route(&self.edge, session, exchange) {
+            Ok(()) => decide::request(session, exchange).await,
+            Err(instead) => Some(instead),
+        };
+        match instead {
+            None => Ok(false),
+            Some(instead) => {
+                answer::send(session, exchange, instead).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Called again after each failure that may be repeated.
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        exchange: &mut Exchange,
+    ) -> Result<Box<HttpPeer>> {
+        let _ = session;
+        match decide::member(exchange) {
+            Some(member) => Ok(self.upstreams.peer(member, exchange)),
+            None => {
+                let page = exchange
+                    .dial
+                    .as_ref()
+                    .map_or_else(ErrorPage::no_agent, |dial| ErrorPage::of_dial(dial));
+                exchange.instead = Some(Instead::Page(page));
+                Err(Error::explain(
+                    ErrorType::ConnectError,
+                    "no agent is left to try",
+                ))
+            }
+        }
+    }
+
+    /// Nothing of the request was sent yet: another member may be tried.
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(member) = exchange.member().map(|member| member.id) {
+            exchange.tried.push(member);
+        }
+        error.set_retry(true);
+        error
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        _: &mut Exchange,
+    ) -> Result<()> {
+        // HTTP/2 may end a body with an empty frame. Pingora would write it as an empty chunk and
+        // then the last chunk as well, which the service takes for the next request.
+        if end && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if let Some(dial) = &exchange.dial
+            && has_no_body(&session.req_header().method, response)
+        {
+            dial.response_ended();
+        }
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        if let (true, Some(dial)) = (end, &exchange.dial) {
+            dial.response_ended();
+        }
+        Ok(None)
+    }
+
+    /// The policies' response phase.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        adapt::remove_own_headers(response);
+        let Some(instead) = decide::response(session, response, exchange).await else {
+            return Ok(());
+        };
+        exchange.instead = Some(instead);
+        Err(Error::explain(
+            ErrorType::Custom("policy"),
+            "a policy replaced the response",
+        ))
+    }
+
+    /// Another try on a fresh stream when a reused one had been closed by its service meanwhile.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        exchange: &mut Exchange,
+        reused: bool,
+    ) -> Box<Error> {
+        let repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated()
+            && session.response_written().is_none();
+        if repeatable {
+            let reused = reused || exchange.dial.as_ref().is_some_and(|dial| dial.was_reused());
+            error.retry.decide_reuse(reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        exchange: &mut Exchange,
+    ) -> FailToProxy {
+        answer::fail(session, exchange, error).await
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Exchange, _: &Error) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, exchange: &mut Exchange) {
+        if let Some(connection) = connection(session) {
+            connection.switch.exchange_ended();
+        }
+        log::ended(session, exchange);
+    }
+}
+
+/// RFC 9112 §6.3, cases 1 and 6: the header is the whole response.
+fn has_no_body(method: &Method, response: &ResponseHeader) -> bool {
+    match response.status {
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => true,
+        status if status.is_informational() => false,
+        _ => {
+            *method == Method::HEAD
+                || response
+                    .headers
+                    .get(header::CONTENT_LENGTH)
+                    .is_some_and(|length| length == "0")
+        }
+    }
+}

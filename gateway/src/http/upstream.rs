@@ -1,0 +1,305 @@
+//! A stream to an agent as a connection that Pingora can use.
+//!
+//! Pingora keeps idle connections by file descriptor, which a stream has not, so it would park each
+//! finished stream and never find it again. HTTP/1.1 therefore reuses streams here, below Pingora:
+//!
+//! - Pingora gives a connection back only when it has judged it reusable itself, and its first act
+//!   then is to read one byte, to see whether the connection is still silent.
+//! - [`Lent`] knows when the response has ended ([`Dial::response_ended`]). A read after that which
+//!   finds nothing *is* that probe. It is answered with an end, Pingora drops the connection, and
+//!   dropping it gives the stream back to its member.
+//! - Whatever ends otherwise (an error, an upgrade, bytes too many) never reads after the end, so
+//!   its stream is dropped, which resets it.
+//!
+//! HTTP/2 to the service (gRPC) goes through a socket pair, which has a descriptor, so that Pingora
+//! can keep and share the connection itself.
+
+use std::{
+    fmt, io,
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::io::AsRawFd,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use adit_wire::{
+    Stream,
+    message::{DialErrorKind, Protocol},
+};
+use async_trait::async_trait;
+use pingora_core::{
+    Error, ErrorType, Result,
+    connectors::L4Connect,
+    protocols::l4::{
+        socket::SocketAddr as L4Addr,
+        stream::Stream as L4Stream,
+        virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream},
+    },
+    upstreams::peer::HttpPeer,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes},
+    net::UnixStream,
+};
+
+use super::exchange::Exchange;
+use crate::{
+    config::Limits,
+    pools::{
+        member::{Member, Opened},
+        session::OpenFailure,
+    },
+};
+
+/// HTTP/2 streams that share one connection to a service.
+const SHARED: usize = 100;
+
+/// How long a finished connection waits in Pingora's own pool. HTTP/1.1 never gets that far, except
+/// for a stream whose response ended unnoticed; that one must not wait.
+const PARKED: Duration = Duration::from_millis(1);
+const HTTP2_IDLE: Duration = Duration::from_secs(60);
+
+/// Copy buffer of the socket pair, each way.
+const COPY: usize = 16 * 1024;
+
+/// Makes Pingora peers for the members that one core serves.
+pub(super) struct Upstreams {
+    core: usize,
+    http1: HttpPeer,
+    http2: HttpPeer,
+}
+
+/// One exchange's connection to a member.
+pub(super) struct Dial {
+    member: Arc<Member>,
+    core: usize,
+    protocol: Protocol,
+    ended: AtomicBool,
+    reused: AtomicBool,
+    failure: Mutex<Option<OpenFailure>>,
+}
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    pub(super) fn new(core: usize, limits: &Limits) -> Self {
+        // The address is never dialled. Pingora's pool takes any descriptor for the zero address.
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1));
+        let mut http1 = HttpPeer::new(nowhere, false, String::new());
+        let options = &mut http1.options;
+        options.total_connection_timeout = Some(limits.dial_timeout.0 + Duration::from_secs(1));
+        options.read_timeout = Some(limits.upstream_timeout.0);
+        options.write_timeout = Some(limits.upstream_timeout.0);
+        options.idle_timeout = Some(PARKED);
+        let mut http2 = http1.clone();
+        http2.options.set_http_version(2, 2);
+        http2.options.max_h2_streams = SHARED;
+        http2.options.idle_timeout = Some(HTTP2_IDLE);
+        Self { core, http1, http2 }
+    }
+
+    /// A peer that leads to this member and no other.
+    pub(super) fn peer(&self, member: Arc<Member>, exchange: &mut Exchange) -> Box<HttpPeer> {
+        let grpc = exchange.routed.as_ref().is_some_and(|routed| routed.grpc);
+        // gRPC needs HTTP/2 all the way, whatever the agent said of its service.
+        let protocol = if grpc {
+            Protocol::Http2
+        } else {
+            member.spec.protocol
+        };
+        let mut peer = match protocol {
+            Protocol::Http1 => self.http1.clone(),
+            Protocol::Http2 => self.http2.clone(),
+        };
+        // Pingora may share connections among peers of one key, and this is all that tells them apart.
+        peer.group_key = member.id;
+        let dial = Arc::new(Dial {
+            member,
+            core: self.core,
+            protocol,
+            ended: AtomicBool::new(false),
+            reused: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        });
+        exchange.dial = Some(Arc::clone(&dial));
+        peer.options.custom_l4 = Some(Arc::new(Dialer(dial)));
+        Box::new(peer)
+    }
+}
+
+// === impl Dial ===
+
+impl Dial {
+    /// The whole response has been read.
+    pub(super) fn response_ended(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the stream had carried other exchanges before, so that its service may have closed it.
+    pub(super) fn was_reused(&self) -> bool {
+        self.reused.load(Ordering::Relaxed)
+    }
+
+    /// Why there was no stream, if there was none.
+    pub(super) fn failure(&self) -> Option<OpenFailure> {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Where the member's agent forwards to, in its own words.
+    pub(super) fn forwards_to(&self) -> &str {
+        &self.member.spec.forwards_to
+    }
+
+    fn fail(&self, failure: OpenFailure) -> Box<Error> {
+        let kind = match &failure {
+            OpenFailure::Timeout => ErrorType::ConnectTimedout,
+            OpenFailure::Dial(error) if error.kind == DialErrorKind::Refused => {
+                ErrorType::ConnectRefused
+            }
+            _ => ErrorType::ConnectError,
+        };
+        let error = Error::explain(kind, failure.to_string());
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        error
+    }
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dial")
+            .field("member", &self.member.id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Dialer(Arc<Dial>);
+
+#[async_trait]
+impl L4Connect for Dialer {
+    async fn connect(&self, _: &L4Addr) -> Result<L4Stream> {
+        let dial = &self.0;
+        match dial.protocol {
+            Protocol::Http1 => {
+                let opened = dial
+                    .member
+                    .stream(dial.core)
+                    .await
+                    .map_err(|failure| dial.fail(failure))?;
+                let Opened { stream, reused } = opened;
+                dial.reused.store(reused, Ordering::Relaxed);
+                let lent = Lent {
+                    stream: Some(stream),
+                    dial: Arc::clone(dial),
+                    give_back: false,
+                };
+                Ok(L4Stream::from(VirtualSocketStream::new(Box::new(lent))))
+            }
+            Protocol::Http2 => {
+                let stream = dial
+                    .member
+                    .open(dial.core, Protocol::Http2)
+                    .await
+                    .map_err(|failure| dial.fail(failure))?;
+                let ours = through_socket(stream).map_err(|_| dial.fail(OpenFailure::Lost))?;
+                Ok(L4Stream::from(ours))
+            }
+        }
+    }
+}
+
+/// A stream behind a real descriptor. HTTP/2 frames say where everything ends, so it does not matter
+/// that a socket pair turns a reset into an end.
+fn through_socket(mut stream: Stream) -> io::Result<UnixStream> {
+    let (ours, mut theirs) = UnixStream::pair()?;
+    debug_assert!(ours.as_raw_fd() >= 0);
+    tokio::spawn(async move {
+        // Either end may break at any time; both are dropped then, which tells the other one.
+        drop(copy_bidirectional_with_sizes(&mut stream, &mut theirs, COPY, COPY).await);
+    });
+    Ok(ours)
+}
+
+/// A member's stream, lent to Pingora for one exchange.
+struct Lent {
+    stream: Option<Stream>,
+    dial: Arc<Dial>,
+    give_back: bool,
+}
+
+impl AsyncRead for Lent {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let Some(stream) = &mut this.stream else {
+            return Poll::Ready(Ok(()));
+        };
+        let polled = Pin::new(stream).poll_read(cx, buf);
+        if polled.is_pending() && this.dial.ended.load(Ordering::Relaxed) {
+            this.give_back = true;
+            return Poll::Ready(Ok(()));
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Lent {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Some(stream) => Pin::new(stream).poll_write(cx, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Some(stream) => Pin::new(stream).poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.give_back = false;
+        match &mut self.stream {
+            Some(stream) => Pin::new(stream).poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl VirtualSocket for Lent {
+    fn set_socket_option(&self, _: VirtualSockOpt) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (true, Some(stream)) = (self.give_back, self.stream.take()) {
+            self.dial.member.give_back(self.dial.core, stream);
+        }
+    }
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent")
+            .field("dial", &self.dial)
+            .finish_non_exhaustive()
+    }
+}

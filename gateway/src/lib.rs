@@ -1,0 +1,39 @@
+//! Adit's edge as a library: it accepts traffic, decides about it, and hands it to agents.
+//!
+//! A request falls through the modules from top to bottom:
+//!
+//! - `front`: accept, TLS (SNI and ALPN), certificates, and the gate before the HTTP parser
+//! - `http`: the hooks of Pingora, routing, policy, error pages
+//! - `pools`: endpoints, their members, and streams to them
+//! - `agents`: the other side: who may connect, and what they serve
+//!
+//! Around them: [`config`] is `gateway.yaml`, `edge` what all cores share, `core` one thread with its
+//! runtime, [`embedded`] a gateway inside another process, [`token`] the agents' credentials.
+//!
+//! ```no_run
+//! use std::{path::Path, time::Duration};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = adit_gateway::Config::load(Path::new("gateway.yaml"))?;
+//! let gateway = adit_gateway::Gateway::start(config).await?;
+//! println!("https on {:?}", gateway.https());
+//! gateway.shutdown(Duration::from_secs(30)).await;
+//! # Ok(()) }
+//! ```
+
+mod agents;
+pub mod config;
+mod core;
+mod data_dir;
+mod edge;
+pub mod embedded;
+mod front;
+mod gateway;
+mod http;
+mod pools;
+pub mod token;
+
+pub use config::{Config, ConfigError};
+pub use embedded::{Embedded, EmbeddedOptions};
+pub use front::tls::TlsError;
+pub use gateway::{Gateway, StartError};

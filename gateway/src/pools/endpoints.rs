@@ -1,0 +1,248 @@
+//! Every endpoint by host, in one snapshot that exchanges hold on to.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use adit_policy::{
+    Policy,
+    canonical::Host,
+    endpoint_url::{EndpointUrl, HostPattern, Scheme},
+};
+use arc_swap::{ArcSwap, Guard};
+use tokio::time::Instant;
+
+use super::{member::Member, session::Session};
+
+/// How long the URL of a lost agent answers 503 ("come back") before it answers 404 ("no such thing").
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// A URL that traffic arrives at.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) url: EndpointUrl,
+    /// The operator's policy; it runs before a member's own.
+    pub(crate) policy: Option<Arc<Policy>>,
+    /// Whether the configuration names it; then it stays without members too.
+    declared: bool,
+    pub(crate) members: Vec<Arc<Member>>,
+    lost: Option<Instant>,
+}
+
+/// All endpoints at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Routes {
+    https: Table,
+    http: Table,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Table {
+    exact: HashMap<Host, Arc<Endpoint>>,
+    /// By the name behind `*.`.
+    wildcard: HashMap<Host, Arc<Endpoint>>,
+}
+
+/// The current [`Routes`], and the one place that changes them.
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    current: ArcSwap<Routes>,
+    changing: Mutex<()>,
+}
+
+/// A URL that the configuration names.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) url: EndpointUrl,
+    pub(crate) policy: Option<Arc<Policy>>,
+}
+
+/// Why a URL cannot be bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BindError {
+    #[error(
+        "another agent serves this URL; if both should, both need pooling_enabled (ERR_ADIT_334)"
+    )]
+    Taken,
+    #[error("only http and https endpoints with a host can be bound (ERR_ADIT_332)")]
+    Kind,
+}
+
+// === impl Routes ===
+
+impl Routes {
+    /// The endpoint that answers for a canonical host. An exact name beats a wildcard, and a longer
+    /// wildcard a shorter one.
+    pub(crate) fn find(&self, scheme: Scheme, host: &str) -> Option<&Arc<Endpoint>> {
+        let table = self.table(scheme)?;
+        if let Some(endpoint) = table.exact.get(host) {
+            return Some(endpoint);
+        }
+        let mut rest = host;
+        while let Some((_, parent)) = rest.split_once('.') {
+            if let Some(endpoint) = table.wildcard.get(parent) {
+                return Some(endpoint);
+            }
+            rest = parent;
+        }
+        None
+    }
+
+    fn table(&self, scheme: Scheme) -> Option<&Table> {
+        match scheme {
+            Scheme::Https => Some(&self.https),
+            Scheme::Http => Some(&self.http),
+            Scheme::Tcp | Scheme::Tls => None,
+        }
+    }
+
+    fn slot(&mut self, url: &EndpointUrl) -> Option<(&mut HashMap<Host, Arc<Endpoint>>, Host)> {
+        let table = match url.scheme {
+            Scheme::Https => &mut self.https,
+            Scheme::Http => &mut self.http,
+            Scheme::Tcp | Scheme::Tls => return None,
+        };
+        match &url.host {
+            HostPattern::Exact(host) => Some((&mut table.exact, host.clone())),
+            HostPattern::Wildcard(host) => Some((&mut table.wildcard, host.clone())),
+            HostPattern::Random => None,
+        }
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut HashMap<Host, Arc<Endpoint>>> {
+        [&mut self.https, &mut self.http]
+            .into_iter()
+            .flat_map(|table| [&mut table.exact, &mut table.wildcard])
+    }
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    fn new(url: EndpointUrl) -> Self {
+        Self {
+            url,
+            policy: None,
+            declared: false,
+            members: Vec::new(),
+            lost: None,
+        }
+    }
+
+    /// Whether `session` may join those who serve, or must be refused, or displaces somebody.
+    fn place_for(
+        &self,
+        newcomer: &Member,
+        stale_after: Duration,
+    ) -> Result<Vec<Arc<Session>>, BindError> {
+        let pooling = newcomer.spec.pooling || self.declared;
+        let mut displaced = Vec::new();
+        for holder in self
+            .members
+            .iter()
+            .filter(|holder| !holder.session.end.is_cancelled())
+        {
+            if pooling && (holder.spec.pooling || self.declared) {
+                continue;
+            }
+            // A crashed agent that comes back must not wait for its own ghost to be noticed.
+            let same_owner = holder.session.owner == newcomer.session.owner;
+            if same_owner && holder.session.pulse.silence() > stale_after {
+                displaced.push(Arc::clone(&holder.session));
+            } else {
+                return Err(BindError::Taken);
+            }
+        }
+        Ok(displaced)
+    }
+}
+
+// === impl Endpoints ===
+
+impl Endpoints {
+    /// Starts with what the configuration declares.
+    pub(crate) fn declare(declared: Vec<Declared>) -> Self {
+        let mut routes = Routes::default();
+        for Declared { url, policy } in declared {
+            if let Some((map, host)) = routes.slot(&url) {
+                let endpoint = Endpoint {
+                    policy,
+                    declared: true,
+                    ..Endpoint::new(url)
+                };
+                map.insert(host, Arc::new(endpoint));
+            }
+        }
+        Self {
+            current: ArcSwap::from_pointee(routes),
+            changing: Mutex::new(()),
+        }
+    }
+
+    /// The routes of this moment.
+    pub(crate) fn snapshot(&self) -> Guard<Arc<Routes>> {
+        self.current.load()
+    }
+
+    /// Lets a member serve a URL. Sessions it displaces are returned, to be closed.
+    pub(crate) fn bind(
+        &self,
+        url: &EndpointUrl,
+        member: &Arc<Member>,
+        stale_after: Duration,
+    ) -> Result<Vec<Arc<Session>>, BindError> {
+        self.change(|routes| {
+            let (map, host) = routes.slot(url).ok_or(BindError::Kind)?;
+            let mut endpoint = map.get(&host).map_or_else(
+                || Endpoint::new(url.clone()),
+                |known| Endpoint::clone(known),
+            );
+            let displaced = endpoint.place_for(member, stale_after)?;
+            endpoint.members.retain(|old| {
+                !old.session.end.is_cancelled()
+                    && !displaced.iter().any(|gone| gone.id == old.session.id)
+            });
+            endpoint.members.push(Arc::clone(member));
+            endpoint.lost = None;
+            map.insert(host, Arc::new(endpoint));
+            Ok(displaced)
+        })
+    }
+
+    /// Takes a member out. `lost` tells a broken session from an endpoint that was given back.
+    pub(crate) fn unbind(&self, url: &EndpointUrl, member: u64, lost: bool) {
+        self.change(|routes| {
+            let Some((map, host)) = routes.slot(url) else {
+                return;
+            };
+            let Some(known) = map.get(&host) else { return };
+            let mut endpoint = Endpoint::clone(known);
+            endpoint.members.retain(|other| other.id != member);
+            if endpoint.members.is_empty() && !endpoint.declared {
+                if !lost {
+                    map.remove(&host);
+                    return;
+                }
+                endpoint.lost = Some(Instant::now());
+            }
+            map.insert(host, Arc::new(endpoint));
+        });
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Routes) -> T) -> T {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = Routes::clone(&self.current.load());
+        let answer = change(&mut routes);
+        for map in routes.all() {
+            map.retain(|_, endpoint| {
+                endpoint
+                    .lost
+                    .is_none_or(|since| since.elapsed() < REMEMBERED)
+            });
+        }
+        self.current.store(Arc::new(routes));
+        answer
+    }
+}

@@ -1,0 +1,136 @@
+//! One session's share of an endpoint.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use adit_policy::Policy;
+use adit_wire::{
+    Stream,
+    message::{OpenRequest, Protocol},
+};
+
+use super::{
+    idle::Idle,
+    session::{OpenFailure, Session},
+};
+
+/// A session that serves an endpoint.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Names the pair (session, endpoint). Unique in this process, never used again.
+    pub(crate) id: u64,
+    pub(crate) session: Arc<Session>,
+    pub(crate) spec: MemberSpec,
+    idle: Idle,
+    alive: AtomicBool,
+}
+
+/// What the agent asked for when it bound the endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct MemberSpec {
+    pub(crate) protocol: Protocol,
+    pub(crate) pooling: bool,
+    pub(crate) weight: u32,
+    pub(crate) tier: u32,
+    pub(crate) report: bool,
+    /// Where the traffic goes, in the agent's words.
+    pub(crate) forwards_to: String,
+    pub(crate) policy: Option<AgentPolicy>,
+}
+
+/// The agent's own policy. Members whose policies have one text are interchangeable.
+#[derive(Debug, Clone)]
+pub(crate) struct AgentPolicy {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) text: Arc<str>,
+}
+
+/// A stream to a service, and whether others used it before.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    pub(crate) reused: bool,
+}
+
+// === impl Member ===
+
+impl Member {
+    pub(crate) fn new(id: u64, session: Arc<Session>, spec: MemberSpec, cores: usize) -> Self {
+        Self {
+            id,
+            session,
+            spec,
+            idle: Idle::new(cores),
+            alive: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether new exchanges may go here.
+    pub(crate) fn takes_traffic(&self) -> bool {
+        self.spec.weight > 0 && self.alive.load(Ordering::Relaxed) && self.session.takes_traffic()
+    }
+
+    /// A stream for one HTTP/1 exchange: an idle one of this core, else a new one.
+    pub(crate) async fn stream(&self, core: usize) -> Result<Opened, OpenFailure> {
+        match self.idle.take(core) {
+            Some(stream) => Ok(Opened {
+                stream,
+                reused: true,
+            }),
+            None => {
+                let stream = self.open(core, Protocol::Http1).await?;
+                Ok(Opened {
+                    stream,
+                    reused: false,
+                })
+            }
+        }
+    }
+
+    /// A new stream.
+    pub(crate) async fn open(
+        &self,
+        core: usize,
+        protocol: Protocol,
+    ) -> Result<Stream, OpenFailure> {
+        self.session
+            .open(
+                core,
+                &OpenRequest {
+                    endpoint: self.id,
+                    protocol,
+                },
+            )
+            .await
+    }
+
+    /// Keeps a stream whose exchange ended cleanly for the next one.
+    pub(crate) fn give_back(&self, core: usize, stream: Stream) {
+        if !self.alive.load(Ordering::Acquire) || !self.session.takes_traffic() {
+            return;
+        }
+        self.idle.give_back(core, stream);
+        // The member may have retired, and cleared its streams, in between.
+        if !self.alive.load(Ordering::Acquire) {
+            self.idle.clear();
+        }
+    }
+
+    /// Takes no more exchanges and lets go of its idle streams.
+    pub(crate) fn retire(&self) {
+        self.alive.store(false, Ordering::Release);
+        self.idle.clear();
+    }
+
+    /// Lets go of its idle streams, so that a draining agent sees only running ones.
+    pub(crate) fn rest(&self) {
+        self.idle.clear();
+    }
+
+    /// Closes streams that nobody has used for a while.
+    pub(crate) fn sweep(&self) {
+        self.idle.sweep();
+    }
+}

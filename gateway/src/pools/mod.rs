@@ -1,0 +1,12 @@
+//! Who serves which URL.
+//!
+//! - [`endpoints`]: from a host to its endpoint, in one snapshot
+//! - [`pool`]: from an endpoint to one of its members
+//! - [`member`]: one session's share of an endpoint, with its idle streams
+//! - [`session`]: one connected agent and its lanes
+
+pub(crate) mod endpoints;
+mod idle;
+pub(crate) mod member;
+pub(crate) mod pool;
+pub(crate) mod session;

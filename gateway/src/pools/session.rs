@@ -1,0 +1,209 @@
+//! One connected agent: its lanes, and how a stream to its service is opened.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use adit_wire::{
+    FrameError, Lane, Pulse, Stream, frame,
+    limits::{MAX_LANES, OPEN_FRAME},
+    message::{DialError, ExchangeReport, GatewayMessage, OpenRequest, OpenResult, Token},
+};
+use arc_swap::ArcSwapOption;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// One agent session. Ends once, for good: a reconnect is a new session.
+pub(crate) struct Session {
+    /// Unique in this process, never used again.
+    pub(crate) id: u64,
+    /// The credential's name.
+    pub(crate) owner: String,
+    /// The agent process, the same over its reconnects.
+    pub(crate) agent_id: String,
+    /// Grows with each of its connects.
+    pub(crate) epoch: u64,
+    /// What further lanes must show.
+    pub(crate) join_key: Token,
+    /// When it was last heard.
+    pub(crate) pulse: Pulse,
+    /// Cancelled at the session's end.
+    pub(crate) end: CancellationToken,
+    lanes: [ArcSwapOption<Lane>; MAX_LANES as usize],
+    lane_count: usize,
+    draining: AtomicBool,
+    say: mpsc::Sender<GatewayMessage>,
+    unreported: AtomicU64,
+    dial_timeout: Duration,
+}
+
+/// Who connected, and under which terms.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) owner: String,
+    pub(crate) agent_id: String,
+    pub(crate) epoch: u64,
+    pub(crate) join_key: Token,
+    pub(crate) lane_count: u16,
+    pub(crate) dial_timeout: Duration,
+}
+
+/// Why no stream could be had. Nothing was sent to the service, so another agent may be tried.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum OpenFailure {
+    #[error("the agent carries as many streams as it may")]
+    Busy,
+    #[error("the agent is gone")]
+    Lost,
+    #[error("the agent did not answer in time")]
+    Timeout,
+    #[error("the agent broke the protocol")]
+    Protocol,
+    #[error("the agent cannot reach its service: {0}")]
+    Dial(DialError),
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new(terms: Terms, say: mpsc::Sender<GatewayMessage>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            owner: terms.owner,
+            agent_id: terms.agent_id,
+            epoch: terms.epoch,
+            join_key: terms.join_key,
+            pulse: Pulse::new(),
+            end: CancellationToken::new(),
+            lanes: Default::default(),
+            lane_count: usize::from(terms.lane_count.clamp(1, MAX_LANES)),
+            draining: AtomicBool::new(false),
+            say,
+            unreported: AtomicU64::new(0),
+            dial_timeout: terms.dial_timeout,
+        }
+    }
+
+    /// Whether new exchanges may go here.
+    pub(crate) fn takes_traffic(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed) && !self.end.is_cancelled()
+    }
+
+    /// No new exchanges; running ones go on.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Puts a lane in its place. A lane that was there is closed.
+    pub(crate) fn add_lane(&self, index: u16, lane: Lane) -> bool {
+        if usize::from(index) >= self.lane_count {
+            return false;
+        }
+        let Some(place) = self.lanes.get(usize::from(index)) else {
+            return false;
+        };
+        if let Some(old) = place.swap(Some(lane.into())) {
+            old.close();
+        }
+        // The session may have ended while the lane was on its way.
+        if self.end.is_cancelled() {
+            self.close_lanes();
+        }
+        true
+    }
+
+    /// Ends the session and every stream of it.
+    pub(crate) fn close(&self) {
+        self.end.cancel();
+        self.close_lanes();
+    }
+
+    fn close_lanes(&self) {
+        for lane in self.lanes.iter().filter_map(|lane| lane.swap(None)) {
+            lane.close();
+        }
+    }
+
+    /// Sends a control message; `false` if the session has ended.
+    pub(crate) async fn tell(&self, message: GatewayMessage) -> bool {
+        self.say.send(message).await.is_ok()
+    }
+
+    /// Reports an exchange to the agent's display, unless that would have to wait.
+    pub(crate) fn report(&self, mut exchange: ExchangeReport) {
+        let missed = self.unreported.swap(0, Ordering::Relaxed);
+        exchange.missed = missed;
+        if self
+            .say
+            .try_send(GatewayMessage::Exchange(exchange))
+            .is_err()
+        {
+            self.unreported.fetch_add(missed + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Opens a stream to the service behind an endpoint, best on the lane of this core.
+    pub(crate) async fn open(
+        &self,
+        core: usize,
+        request: &OpenRequest,
+    ) -> Result<Stream, OpenFailure> {
+        match timeout(self.dial_timeout, self.open_unbounded(core, request)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(OpenFailure::Timeout),
+        }
+    }
+
+    async fn open_unbounded(
+        &self,
+        core: usize,
+        request: &OpenRequest,
+    ) -> Result<Stream, OpenFailure> {
+        let mut failure = OpenFailure::Lost;
+        for turn in 0..self.lane_count {
+            let index = (core + turn) % self.lane_count;
+            let Some(lane) = self.lanes.get(index).and_then(ArcSwapOption::load_full) else {
+                continue;
+            };
+            match lane.open().await {
+                Ok(stream) => return ask(stream, request).await,
+                Err(adit_wire::OpenError::Busy) => failure = OpenFailure::Busy,
+                Err(adit_wire::OpenError::Closed) => {}
+            }
+        }
+        Err(failure)
+    }
+}
+
+async fn ask(mut stream: Stream, request: &OpenRequest) -> Result<Stream, OpenFailure> {
+    frame::write(&mut stream, request, OPEN_FRAME).await?;
+    loop {
+        match frame::read(&mut stream, OPEN_FRAME).await? {
+            OpenResult::Dialing => {}
+            OpenResult::Open => return Ok(stream),
+            OpenResult::Failed(error) => return Err(OpenFailure::Dial(error)),
+        }
+    }
+}
+
+impl From<FrameError> for OpenFailure {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Io(_) => Self::Lost,
+            FrameError::TooLarge { .. } | FrameError::Malformed(_) => Self::Protocol,
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("owner", &self.owner)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
