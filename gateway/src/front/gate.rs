@@ -134,10 +134,11 @@ impl Gate {
                 ready!(self.poll_fast(io, cx, out))?;
             } else {
                 let got = ready!(self.poll_fill(io, cx))?;
-                if got == 0 {
-                    return Poll::Ready(Ok(()));
+                match (got, &self.refusal) {
+                    (_, Some(_)) => continue,
+                    (0, None) => return Poll::Ready(Ok(())),
+                    (_, None) => self.judge(),
                 }
-                self.judge();
             }
             if !out.filled().is_empty() || self.held.is_empty() && self.refusal.is_none() {
                 return Poll::Ready(Ok(()));
