@@ -27,6 +27,9 @@ use crate::{
 /// Where an authtoken is looked for; the first that is set wins.
 const TOKEN_VARIABLES: [&str; 2] = ["ADIT_AUTHTOKEN", "NGROK_AUTHTOKEN"];
 
+/// A longer `connect_timeout` is cut to this.
+const LONGEST_CONNECT: Duration = Duration::from_secs(3600);
+
 /// Room for the user's own text in the greeting.
 const METADATA_LIMIT: usize = 4096;
 
@@ -94,7 +97,7 @@ impl AgentBuilder {
     /// How long TCP and TLS may take for one try, 10 seconds unless set.
     #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = limit;
+        self.connect_timeout = limit.min(LONGEST_CONNECT);
         self
     }
 

@@ -183,6 +183,7 @@ impl EndpointOptions {
             "traffic policy",
             spec.traffic_policy.as_deref().unwrap_or_default(),
         )?;
+        at_most(1024, "upstream", &forwards_to)?;
         spec.forwards_to = forwards_to;
         Ok(spec)
     }

@@ -9,7 +9,7 @@ use std::{
 use adit_wire::message::{AgentMessage, GatewayMessage, Hello};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout},
 };
 
 use crate::{
@@ -19,6 +19,12 @@ use crate::{
     gateway::Unconnected,
     session::{Session, Surroundings},
 };
+
+/// When the round trip is first looked at; the first ping leaves at once.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// As good as for ever.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What a program asks of its agent.
 #[derive(Debug)]
@@ -150,7 +156,8 @@ impl Reconnect {
             server,
         });
         self.bindings.ask_all(&mut session);
-        let mut look = interval(session.heartbeat.interval());
+        let every = session.heartbeat.interval();
+        let mut look = interval_at(Instant::now() + every.min(FIRST_LOOK), every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -244,7 +251,7 @@ impl Reconnect {
     async fn drain(&mut self, mut session: Session, deadline: Duration, done: oneshot::Sender<()>) {
         session.say(AgentMessage::Drain);
         session.routes.send_modify(|routes| routes.draining = true);
-        let mut deadline = Instant::now() + deadline;
+        let mut deadline = after(deadline);
         let mut waiting = vec![done];
         let running = self.with.running.clone();
         let mut none_runs = pin!(running.none());
@@ -259,7 +266,7 @@ impl Reconnect {
                 command = self.commands.recv() => match command {
                     // Someone who has less patience.
                     Some(Command::Drain { deadline: sooner, done }) => {
-                        deadline = deadline.min(Instant::now() + sooner);
+                        deadline = deadline.min(after(sooner));
                         waiting.push(done);
                     }
                     Some(command) => self.obey(command, &mut session),
@@ -270,6 +277,11 @@ impl Reconnect {
         session.finish().await;
         waiting.into_iter().for_each(answer);
     }
+}
+
+/// The moment after a wait that may be longer than a clock can say.
+fn after(wait: Duration) -> Instant {
+    Instant::now() + wait.min(LONGEST_WAIT)
 }
 
 fn answer(done: oneshot::Sender<()>) {
