@@ -97,12 +97,6 @@ impl Embedded {
         &self.gateway
     }
 
-    /// The gateway itself, to be shut down.
-    #[must_use]
-    pub fn into_gateway(self) -> Gateway {
-        self.gateway
-    }
-
     /// The token that its agent must show. It lives as long as the process.
     #[must_use]
     pub fn authtoken(&self) -> &str {

@@ -182,7 +182,7 @@ impl Gateway {
 
     /// Stops in order: no new connections, agents are told to drain, running exchanges may end until
     /// the deadline, then everything is closed.
-    pub async fn shutdown(self, deadline: Duration) {
+    pub async fn shutdown(&self, deadline: Duration) {
         info!(?deadline, "shutting down");
         self.stop.cancel();
         self.edge
