@@ -21,8 +21,7 @@ impl Completion {
     pub(crate) fn run(&self, name: &'static str) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut cli::command(name), name, &mut script);
-        terminal::print(&String::from_utf8_lossy(&script));
-        Ok(())
+        terminal::print(&String::from_utf8_lossy(&script))
     }
 }
 

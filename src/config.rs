@@ -6,6 +6,7 @@ use std::{
     process,
 };
 
+use adit_agent::ConnectUrl;
 use adit_policy::secret::Secret;
 use clap::{Args, Subcommand};
 
@@ -56,14 +57,13 @@ impl Config {
             Task::AddAuthtoken { token } => {
                 let file = the_file(shared)?;
                 config_edit::save(&file, Setting::Authtoken, token.expose())?;
-                terminal::print(&format!("Authtoken saved to {}\n", file.display()));
-                Ok(())
+                terminal::print(&format!("Authtoken saved to {}\n", file.display()))
             }
             Task::AddConnectUrl { connect_url } => {
                 let file = the_file(shared)?;
-                config_edit::save(&file, Setting::ConnectUrl, &connect_url)?;
-                terminal::print(&format!("Gateway address saved to {}\n", file.display()));
-                Ok(())
+                let url: ConnectUrl = connect_url.parse().map_err(Failure::mistake)?;
+                config_edit::save(&file, Setting::ConnectUrl, &url.to_string())?;
+                terminal::print(&format!("Gateway address saved to {}\n", file.display()))
             }
             Task::Check => check(shared),
             Task::Edit => edit(&the_file(shared)?),
@@ -97,7 +97,7 @@ fn check(shared: &Shared) -> Result<(), Failure> {
         terminal::note(&format!("warning: {warning}"));
     }
     for file in files {
-        terminal::print(&format!("Valid configuration file at {}\n", file.display()));
+        terminal::print(&format!("Valid configuration file at {}\n", file.display()))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `adit gateway`: be the edge; check its configuration; make tokens for agents.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::{Path, PathBuf};
 
 use adit_gateway::token;
 use clap::{Args, Subcommand};
@@ -9,7 +9,7 @@ use crate::{
     cli::Shared,
     exit::Failure,
     log::{Destination, Format, Threshold, Writer},
-    runtime, settings,
+    policy_file, runtime, settings,
     signals::Signals,
     terminal,
 };
@@ -24,7 +24,8 @@ Examples:
   adit gateway check gateway.yaml           is it right?
   adit gateway --config gateway.yaml        run
 
-SIGTERM and SIGINT let running exchanges finish for ten seconds; a second signal ends them."
+SIGTERM and SIGINT let running exchanges finish, within limits.shutdown_deadline; a second signal
+ends them at once."
 )]
 pub(crate) struct Gateway {
     /// The gateway's configuration; the same as --config
@@ -55,9 +56,6 @@ enum Task {
     },
 }
 
-/// How long exchanges that run may go on after the signal to stop.
-const FINISH: Duration = Duration::from_secs(10);
-
 impl Gateway {
     pub(crate) fn run(self, shared: &Shared) -> Result<(), Failure> {
         match self.task {
@@ -72,9 +70,9 @@ impl Gateway {
 fn check(files: &[PathBuf]) -> Result<(), Failure> {
     let mut mistakes = Vec::new();
     for file in files {
-        match adit_gateway::Config::load(file) {
-            Ok(_) => terminal::print(&format!("{}: ok\n", file.display())),
-            Err(error) => mistakes.push(error.to_string()),
+        match check_one(file) {
+            Ok(()) => terminal::print(&format!("{}: ok\n", file.display()))?,
+            Err(failure) => mistakes.push(failure.to_string()),
         }
     }
     if mistakes.is_empty() {
@@ -82,6 +80,18 @@ fn check(files: &[PathBuf]) -> Result<(), Failure> {
     } else {
         Err(Failure::mistake(mistakes.join("\n\n")))
     }
+}
+
+/// The file, and the policies that it only names.
+fn check_one(file: &Path) -> Result<(), Failure> {
+    let config = adit_gateway::Config::load(file).map_err(Failure::mistake)?;
+    let policies = config
+        .endpoints
+        .iter()
+        .filter_map(|entry| entry.traffic_policy_file.as_deref());
+    policies
+        .map(policy_file::read)
+        .try_for_each(|policy| policy.map(drop))
 }
 
 fn token(name: &str) -> Result<(), Failure> {
@@ -100,8 +110,7 @@ fn token(name: &str) -> Result<(), Failure> {
          In gateway.yaml, with the URLs that {name} may serve:\n\n  \
            agents:\n    \
              - {{ name: {name}, token_hash: \"{hash}\", acl: [\"bind:{name}.example.com\", \"bind:*.{name}.example.com\"] }}\n"
-    ));
-    Ok(())
+    ))
 }
 
 fn run(file: Option<PathBuf>, shared: &Shared) -> Result<(), Failure> {
@@ -133,13 +142,9 @@ async fn serve(config: adit_gateway::Config) -> Result<(), Failure> {
         }
     }
     signals.next().await;
-    tracing::info!(
-        obj = "gateway",
-        seconds = FINISH.as_secs(),
-        "stopping; running exchanges may finish"
-    );
+    let deadline = gateway.shutdown_deadline();
     tokio::select! {
-        () = gateway.shutdown(FINISH) => tracing::info!(obj = "gateway", "stopped"),
+        () = gateway.shutdown(deadline) => {}
         () = signals.next() => tracing::warn!(obj = "gateway", "stopped at once"),
     }
     Ok(())

@@ -8,7 +8,6 @@ use std::{
     path::PathBuf,
 };
 
-use adit_agent::config;
 use clap::ValueEnum;
 use time::UtcOffset;
 use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter};
@@ -65,6 +64,8 @@ pub(crate) struct Log {
     pub(crate) threshold: Threshold,
     /// For `term` lines; the others speak UTC.
     pub(crate) offset: UtcOffset,
+    /// The gateway is only a helper here: what it does in order is no news.
+    pub(crate) gateway_quiet: bool,
 }
 
 impl Log {
@@ -84,6 +85,7 @@ impl Log {
         let lines = Lines {
             form,
             threshold: self.threshold,
+            gateway_quiet: self.gateway_quiet && self.threshold != Threshold::Debug,
             writer: writer.clone(),
         };
         tracing_subscriber::registry()
@@ -122,14 +124,17 @@ enum Form {
 struct Lines {
     form: Form,
     threshold: Threshold,
+    gateway_quiet: bool,
     writer: Writer,
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn enabled(&self, event: &Metadata<'_>, _: Context<'_, S>) -> bool {
         // Libraries may warn; what else they have to say is about themselves.
-        let ours = event.target().starts_with("adit");
-        *event.level() <= self.threshold.level() && (ours || *event.level() <= Level::WARN)
+        let target = event.target();
+        let news = target.starts_with("adit")
+            && !(self.gateway_quiet && target.starts_with("adit_gateway"));
+        *event.level() <= self.threshold.level() && (news || *event.level() <= Level::WARN)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -173,41 +178,6 @@ impl Destination {
             Self::Stdout => true,
             Self::Stderr => io::stderr().is_terminal(),
             Self::Off | Self::File(_) => false,
-        }
-    }
-}
-
-// === what the configuration file calls these ===
-
-impl From<&config::Log> for Destination {
-    fn from(log: &config::Log) -> Self {
-        match log {
-            config::Log::Off => Self::Off,
-            config::Log::Stdout => Self::Stdout,
-            config::Log::Stderr => Self::Stderr,
-            config::Log::File(path) => Self::File(path.clone()),
-        }
-    }
-}
-
-impl From<config::LogFormat> for Format {
-    fn from(format: config::LogFormat) -> Self {
-        match format {
-            config::LogFormat::Term => Self::Term,
-            config::LogFormat::Logfmt => Self::Logfmt,
-            config::LogFormat::Json => Self::Json,
-        }
-    }
-}
-
-impl From<config::LogLevel> for Threshold {
-    fn from(level: config::LogLevel) -> Self {
-        match level {
-            config::LogLevel::Debug => Self::Debug,
-            config::LogLevel::Info => Self::Info,
-            config::LogLevel::Warn => Self::Warn,
-            config::LogLevel::Error => Self::Error,
-            config::LogLevel::Crit => Self::Crit,
         }
     }
 }

@@ -13,6 +13,7 @@ mod paths;
 mod policy_file;
 mod printable;
 mod report;
+mod running;
 mod runtime;
 mod screen;
 mod serve;
@@ -46,7 +47,7 @@ const PANICKED: u8 = 101;
 fn main() -> ExitCode {
     panic::set_hook(Box::new(note_panic));
     // Unwinding to here gives the terminal back on its way.
-    let ended = panic::catch_unwind(|| {
+    let code = panic::catch_unwind(|| {
         let name = cli::name_of(env::args_os().next().as_deref());
         match parse(name) {
             Ok(cli) => run(cli, name),
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         }
     });
     screen::tell_panics();
-    ended.unwrap_or_else(|_| ExitCode::from(PANICKED))
+    code.unwrap_or_else(|_| ExitCode::from(PANICKED))
 }
 
 fn parse(name: &'static str) -> Result<Cli, ExitCode> {
@@ -67,8 +68,7 @@ fn parse(name: &'static str) -> Result<Cli, ExitCode> {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
             );
             if asked_for {
-                terminal::print(&error.render().to_string());
-                return ExitCode::SUCCESS;
+                return ended(name, terminal::print(&error.render().to_string()));
             }
             terminal::note(error.render().to_string().trim_end());
             ExitCode::from(Failure::mistake("").code())
@@ -85,10 +85,13 @@ fn run(cli: Cli, name: &'static str) -> ExitCode {
         Subject::Config(config) => config.run(&cli.shared),
         Subject::Completion(completion) => completion.run(name),
         Subject::Version => {
-            terminal::print(&format!("{name} version {}\n", env!("CARGO_PKG_VERSION")));
-            Ok(())
+            terminal::print(&format!("{name} version {}\n", env!("CARGO_PKG_VERSION")))
         }
     };
+    ended(name, outcome)
+}
+
+fn ended(name: &str, outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -89,7 +89,7 @@ impl Report {
                     obj = "csess",
                     err = reason,
                     retry = format!("{seconds:.1}s"),
-                    "session closed, reconnecting"
+                    "no session with the gateway; trying again"
                 );
                 self.change(|status| status.session = Session::Reconnecting(reason.clone()));
             }

@@ -1,6 +1,7 @@
 //! The status screen: what goes on, drawn calmly over the whole terminal, which is given back as
 //! it was however the process ends.
 
+mod fit;
 mod keys;
 mod status;
 mod terminal;

@@ -4,13 +4,10 @@
 use std::time::Duration;
 
 use adit_agent::{
-    Agent, AgentBuilder, BindError, ConnectCas, ConnectError, End, EndpointOptions, Event, Upstream,
+    Agent, AgentBuilder, BindError, ConnectCas, ConnectError, End, EndpointOptions, Upstream,
 };
 use adit_gateway::Embedded;
-use tokio::{
-    sync::broadcast::{self, error::RecvError},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::{
@@ -18,15 +15,13 @@ use crate::{
     exit::Failure,
     log::Writer,
     report::{self, Report},
+    running::Running,
     runtime,
     screen::{Screen, Status},
     settings::Settings,
     signals::Signals,
     terminal,
 };
-
-/// How long requests that run may go on after the signal to stop.
-const FINISH: Duration = Duration::from_secs(10);
 
 /// An endpoint to bring online.
 pub(crate) struct Endpoint {
@@ -155,78 +150,12 @@ fn bring_online(
     online
 }
 
-struct Running {
-    events: broadcast::Receiver<Event>,
-    signals: Signals,
-    report: Report,
-    /// One task for each endpoint, which ends with it.
-    online: JoinSet<Result<End, BindError>>,
-}
-
-// === impl Running ===
-
-impl Running {
-    async fn until_the_end(&mut self, agent: &Agent) -> Result<(), Failure> {
-        loop {
-            tokio::select! {
-                event = self.events.recv() => self.tell(event),
-                Some(ended) = self.online.join_next() => match ended {
-                    Ok(Ok(End::Refused(refused))) if self.online.is_empty() => {
-                        return Err(Failure::Refused(report::told(&refused)));
-                    }
-                    // The others are still served.
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return Err(unbound(error)),
-                    Err(panicked) => return Err(Failure::mistake(panicked)),
-                },
-                () = self.report.quit() => return Ok(()),
-                () = self.signals.next() => return Ok(()),
-                end = agent.done() => return match end {
-                    End::Closed => Ok(()),
-                    End::Refused(refused) => Err(Failure::Refused(report::told(&refused))),
-                },
-            }
-        }
-    }
-
-    /// Lets running requests finish, unless asked a second time.
-    async fn leave(&mut self, agent: &Agent) {
-        self.report.stopping();
-        let mut drained = std::pin::pin!(agent.drain(FINISH));
-        loop {
-            tokio::select! {
-                event = self.events.recv() => self.tell(event),
-                () = &mut drained => return,
-                () = self.report.quit() => return,
-                () = self.signals.next() => return,
-            }
-        }
-    }
-
-    fn tell(&mut self, event: Result<Event, RecvError>) {
-        match event {
-            Ok(event) => self.report.tell(&event),
-            Err(RecvError::Lagged(events)) => self.report.missed(events),
-            Err(RecvError::Closed) => {}
-        }
-    }
-}
-
 fn unconnected(error: ConnectError) -> Failure {
     match error {
         ConnectError::Refused(refused) => Failure::Refused(report::told(&refused)),
         ConnectError::NoAuthtoken => Failure::mistake(
             "no authtoken: ask the gateway's operator for one, then adit config add-authtoken TOKEN",
         ),
-        error => Failure::mistake(error),
-    }
-}
-
-fn unbound(error: BindError) -> Failure {
-    match error {
-        BindError::Refused(refused) | BindError::Ended(End::Refused(refused)) => {
-            Failure::Refused(report::told(&refused))
-        }
         error => Failure::mistake(error),
     }
 }

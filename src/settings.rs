@@ -8,7 +8,7 @@ use std::{
 
 use adit_agent::{
     AgentBuilder,
-    config::{AgentConfig, Config, ConsoleUi, EndpointConfig},
+    config::{self, AgentConfig, Config, ConsoleUi, EndpointConfig, LogFormat, LogLevel},
 };
 use time::UtcOffset;
 
@@ -83,12 +83,15 @@ fn log_of_agent(shared: &Shared, config: &AgentConfig, terminal: bool) -> Log {
         Destination::Off if !screen => Destination::Stdout,
         other => other,
     };
-    log(
-        shared,
-        destination,
-        config.log_format.into(),
-        config.log_level.into(),
-    )
+    Log {
+        gateway_quiet: true,
+        ..log(
+            shared,
+            destination,
+            config.log_format.into(),
+            config.log_level.into(),
+        )
+    }
 }
 
 /// The log that the flags ask for, and these where they say nothing.
@@ -106,6 +109,7 @@ pub(crate) fn log(
         format: shared.log_format.unwrap_or(format),
         threshold: shared.log_level.unwrap_or(threshold),
         offset: UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC),
+        gateway_quiet: false,
     }
 }
 
@@ -134,4 +138,39 @@ pub(crate) fn named_files(shared: &Shared) -> Vec<PathBuf> {
     env::split_paths(&list)
         .filter(|path| !path.as_os_str().is_empty())
         .collect()
+}
+
+// === what the configuration file calls these ===
+
+impl From<&config::Log> for Destination {
+    fn from(log: &config::Log) -> Self {
+        match log {
+            config::Log::Off => Self::Off,
+            config::Log::Stdout => Self::Stdout,
+            config::Log::Stderr => Self::Stderr,
+            config::Log::File(path) => Self::File(path.clone()),
+        }
+    }
+}
+
+impl From<LogFormat> for Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Term => Self::Term,
+            LogFormat::Logfmt => Self::Logfmt,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+impl From<LogLevel> for Threshold {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Info => Self::Info,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Error => Self::Error,
+            LogLevel::Crit => Self::Crit,
+        }
+    }
 }

@@ -10,7 +10,10 @@ use ratatui::{
 };
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
-use super::status::{Request, Session, Status};
+use super::{
+    fit::{broken, fitted},
+    status::{Request, Session, Status},
+};
 use crate::printable::printable;
 
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
@@ -202,47 +205,6 @@ fn shown(duration: Duration) -> String {
         micros @ 10_000..1_000_000 => format!("{} ms", micros / 1_000),
         micros => format!("{:.1} s", micros as f64 / 1e6),
     }
-}
-
-/// The text in exactly this many columns: filled up, or cut and marked.
-fn fitted(text: &str, columns: usize) -> String {
-    let mut parts = broken(text, columns);
-    let first = parts.next().unwrap_or_default();
-    let cut = parts.next().is_some();
-    let mut shown = match cut {
-        true => {
-            broken(&first, columns.saturating_sub(1))
-                .next()
-                .unwrap_or_default()
-                + "…"
-        }
-        false => first,
-    };
-    let used = columns_of(&shown);
-    shown.extend(std::iter::repeat_n(' ', columns.saturating_sub(used)));
-    shown
-}
-
-/// The text in parts of at most this many columns.
-fn broken(text: &str, columns: usize) -> impl Iterator<Item = String> {
-    let mut parts = vec![String::new()];
-    let mut used = 0;
-    for c in text.chars() {
-        let wide = columns_of(c.encode_utf8(&mut [0; 4]));
-        if used > 0 && used + wide > columns {
-            parts.push(String::new());
-            used = 0;
-        }
-        used += wide;
-        if let Some(part) = parts.last_mut() {
-            part.push(c);
-        }
-    }
-    parts.into_iter()
-}
-
-fn columns_of(text: &str) -> usize {
-    Span::raw(text).width()
 }
 
 #[cfg(test)]
