@@ -77,6 +77,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::testing::nobody;
 
     #[tokio::test]
     async fn localhost_is_both_loopback_addresses_and_asks_nobody() {
@@ -91,12 +92,15 @@ mod tests {
 
     #[tokio::test]
     async fn tells_refused_from_unresolved() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let second = Duration::from_secs(1);
-        connect("localhost", port, second).await.unwrap();
-        drop(listener);
-        let refused = connect("localhost", port, second).await.unwrap_err();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        connect("localhost", listener.local_addr().unwrap().port(), second)
+            .await
+            .unwrap();
+        let (_held, address) = nobody();
+        let refused = connect("localhost", address.port(), second)
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         let nowhere = connect("no such host", 80, second).await.unwrap_err();
         assert_eq!(nowhere.kind(), io::ErrorKind::HostUnreachable);

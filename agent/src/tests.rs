@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     Agent, BindError, ConnectError, End, EndpointOptions, Event, Forwarder, Upstream,
-    testing::{MiniGateway, Peer, certificate, echo, event, refusal, result, terms},
+    testing::{MiniGateway, Peer, certificate, echo, event, nobody, refusal, result, terms},
 };
 
 /// An agent with one endpoint, id 7, that is forwarded to `upstream`.

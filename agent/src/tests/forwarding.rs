@@ -28,9 +28,7 @@ async fn carries_a_megabyte_whole() {
 
 #[tokio::test]
 async fn a_service_that_is_not_there_is_a_typed_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let (_held, address) = nobody();
     let (_gateway, agent, peer, _forwarder) = forwarding(&address.to_string()).await;
     let mut events = agent.events();
     let OpenResult::Failed(error) = result(&mut peer.open(7).await).await else {
