@@ -1,6 +1,6 @@
 //! Tells what the agent does: as log lines, and on the status screen if one is open.
 
-use adit_agent::{DialError, DialErrorKind, Event, RefusalCode, Refused};
+use adit_agent::{DialError, DialErrorKind, Event, Refused};
 use time::{OffsetDateTime, UtcOffset};
 use tracing::{debug, error, info, warn};
 
@@ -14,20 +14,11 @@ pub(crate) struct Report {
 }
 
 /// A refusal with its code on a line of its own, where wrappers look for it.
-pub(crate) fn told(refused: &Refused) -> String {
-    let number = match refused.code {
-        RefusalCode::Token => 107,
-        RefusalCode::Version => 811,
-        RefusalCode::Acl => 316,
-        RefusalCode::Url => 332,
-        RefusalCode::Taken => 334,
-        RefusalCode::Policy => 2203,
-        RefusalCode::Stale => 110,
-        RefusalCode::Unavailable => 803,
-        RefusalCode::Protocol => 801,
-        RefusalCode::Unknown => return refused.reason.clone(),
-    };
-    format!("{}\r\n\r\nERR_ADIT_{number}\r\n", refused.reason)
+fn told(refused: &Refused) -> String {
+    match refused.reason.rsplit_once(" (ERR_ADIT_") {
+        Some((text, code)) => format!("{text}\r\n\r\nERR_ADIT_{}\r\n", code.trim_end_matches(')')),
+        None => refused.reason.clone(),
+    }
 }
 
 /// What a person should know when the service did not answer.
@@ -208,18 +199,22 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use adit_agent::RefusalCode;
+
     use super::*;
 
     #[test]
     fn a_refusals_code_stands_on_its_own_line() {
-        let refused = Refused {
+        let mut refused = Refused {
             code: RefusalCode::Token,
-            reason: "the authtoken is unknown".to_owned(),
+            reason: "the authtoken is unknown (ERR_ADIT_107)".to_owned(),
             retryable: false,
         };
         assert_eq!(
             told(&refused),
             "the authtoken is unknown\r\n\r\nERR_ADIT_107\r\n"
         );
+        refused.reason = "no (reason)".to_owned();
+        assert_eq!(told(&refused), "no (reason)");
     }
 }

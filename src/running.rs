@@ -8,11 +8,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
-    exit::Failure,
-    report::{self, Report},
-    signals::Signals,
-};
+use crate::{exit::Failure, report::Report, signals::Signals};
 
 /// How long requests that run may go on after the signal to stop.
 const FINISH: Duration = Duration::from_secs(10);
@@ -36,7 +32,7 @@ impl Running {
                 event = self.events.recv() => self.tell(event),
                 Some(ended) = self.online.join_next() => match ended {
                     Ok(Ok(End::Refused(refused))) if self.online.is_empty() => {
-                        return Err(Failure::Refused(report::told(&refused)));
+                        return Err(Failure::Refused(refused.reason));
                     }
                     // The others are still served.
                     Ok(Ok(_)) => {}
@@ -47,7 +43,7 @@ impl Running {
                 () = self.signals.next() => return Ok(()),
                 end = agent.done() => return match end {
                     End::Closed => Ok(()),
-                    End::Refused(refused) => Err(Failure::Refused(report::told(&refused))),
+                    End::Refused(refused) => Err(Failure::Refused(refused.reason)),
                 },
             }
         }
@@ -79,7 +75,7 @@ impl Running {
 fn unbound(error: BindError) -> Failure {
     match error {
         BindError::Refused(refused) | BindError::Ended(End::Refused(refused)) => {
-            Failure::Refused(report::told(&refused))
+            Failure::Refused(refused.reason)
         }
         error => Failure::mistake(error),
     }

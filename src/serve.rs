@@ -14,7 +14,7 @@ use crate::{
     embedded,
     exit::Failure,
     log::Writer,
-    report::{self, Report},
+    report::Report,
     running::Running,
     runtime,
     screen::{Screen, Status},
@@ -89,7 +89,10 @@ impl Plan {
             online,
         };
         let ended = running.until_the_end(&agent).await;
-        running.leave(&agent).await;
+        match ended {
+            Ok(()) => running.leave(&agent).await,
+            Err(_) => agent.close().await,
+        }
         if let Some(own) = own {
             own.gateway().shutdown(Duration::ZERO).await;
         }
@@ -152,7 +155,7 @@ fn bring_online(
 
 fn unconnected(error: ConnectError) -> Failure {
     match error {
-        ConnectError::Refused(refused) => Failure::Refused(report::told(&refused)),
+        ConnectError::Refused(refused) => Failure::Refused(refused.reason),
         ConnectError::NoAuthtoken => Failure::mistake(
             "no authtoken: ask the gateway's operator for one, then adit config add-authtoken TOKEN",
         ),
