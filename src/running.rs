@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use adit_agent::{Agent, BindError, End, Event};
+use adit_gateway::Embedded;
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     task::JoinSet,
@@ -12,6 +13,9 @@ use crate::{exit::Failure, report::Report, signals::Signals};
 
 /// How long requests that run may go on after the signal to stop.
 const FINISH: Duration = Duration::from_secs(10);
+
+/// How long a gateway of our own may take to send what the last requests brought.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// What is listened to while the endpoints are online.
 pub(crate) struct Running {
@@ -50,13 +54,18 @@ impl Running {
     }
 
     /// Lets running requests finish, unless asked a second time.
-    pub(crate) async fn leave(&mut self, agent: &Agent) {
+    pub(crate) async fn leave(&mut self, agent: &Agent, own: Option<&Embedded>) {
         self.report.stopping();
-        let mut drained = std::pin::pin!(agent.drain(FINISH));
+        let mut left = std::pin::pin!(async {
+            agent.drain(FINISH).await;
+            if let Some(own) = own {
+                own.gateway().shutdown(LAST_BYTES).await;
+            }
+        });
         loop {
             tokio::select! {
                 event = self.events.recv() => self.tell(event),
-                () = &mut drained => return,
+                () = &mut left => return,
                 () = self.report.quit() => return,
                 () = self.signals.next() => return,
             }

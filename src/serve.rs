@@ -1,8 +1,6 @@
 //! The life of `adit http` and `adit start`: connect, bring the endpoints online, show what
 //! happens, and leave in order.
 
-use std::time::Duration;
-
 use adit_agent::{
     Agent, AgentBuilder, BindError, ConnectCas, ConnectError, End, EndpointOptions, Upstream,
 };
@@ -90,11 +88,9 @@ impl Plan {
         };
         let ended = running.until_the_end(&agent).await;
         match ended {
-            Ok(()) => running.leave(&agent).await,
+            Ok(()) => running.leave(&agent, own.as_ref()).await,
+            // Nothing is online, or something that should be is not: no reason to stay.
             Err(_) => agent.close().await,
-        }
-        if let Some(own) = own {
-            own.gateway().shutdown(Duration::ZERO).await;
         }
         ended
     }
