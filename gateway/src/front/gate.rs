@@ -18,6 +18,9 @@ use tokio::{
 
 use super::head::{self, HeadLimits, Refusal};
 
+/// What an HTTP/2 client says first.
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// One read while a head is incomplete.
 const READ: usize = 4 * 1024;
 
@@ -60,6 +63,10 @@ impl HeadSwitch {
 
     fn expects_head(&self) -> bool {
         self.0.load(Ordering::Relaxed) == HEAD
+    }
+
+    fn expects_frames(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == HTTP2
     }
 }
 
@@ -127,6 +134,9 @@ impl Gate {
             if self.refusal.is_some() {
                 return self.poll_refuse(io, cx);
             }
+            if self.first && self.switch.expects_frames() {
+                ready!(self.poll_preface(io, cx))?;
+            }
             if !self.switch.expects_head() {
                 return self.poll_pass(io, cx, out);
             }
@@ -162,11 +172,25 @@ impl Gate {
             if seen == preface.len() {
                 self.switch.is_http2();
                 self.deadline = None;
+                self.first = false;
                 return Poll::Ready(Ok(true));
             }
             if ready!(self.poll_fill(io, cx))? == 0 || self.refusal.is_some() {
                 return Poll::Ready(Ok(false));
             }
+        }
+    }
+
+    /// HTTP/2 as agreed in the TLS handshake: the deadlines of a head hold for its first bytes too, and
+    /// nothing is said to who breaks them, since no HTTP/2 client could read it.
+    fn poll_preface<IO: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut IO,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match ready!(self.poll_starts_with(io, cx, PREFACE))? {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }
     }
 
@@ -445,6 +469,25 @@ mod tests {
         let found = std::future::poll_fn(|cx| gate.poll_starts_with(io, cx, preface)).await;
         assert!(found.unwrap());
         assert_eq!(read(&mut server, 100).await, preface);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_agreed_on_http2_and_says_nothing_is_not_waited_for() {
+        for said in [b"".as_slice(), b"PRI * HT", b"GET / HTTP/1.1\r\n\r\n"] {
+            let (mut client, mut server, switch) = gated();
+            switch.is_http2();
+            client.write_all(said).await.unwrap();
+            assert!(server.read(&mut [0; 100]).await.is_err(), "{said:?}");
+        }
+        let (mut client, mut server, switch) = gated();
+        switch.is_http2();
+        client
+            .write_all(&[PREFACE, b"frames"].concat())
+            .await
+            .unwrap();
+        assert_eq!(read(&mut server, 100).await, [PREFACE, b"frames"].concat());
+        client.write_all(b"more").await.unwrap();
+        assert_eq!(read(&mut server, 100).await, b"more");
     }
 
     #[tokio::test]

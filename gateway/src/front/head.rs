@@ -83,7 +83,8 @@ fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, Refus
     if target.len() > limits.target {
         return Err(Refusal::TargetTooLong);
     }
-    let shown = |byte: &u8| byte.is_ascii_graphic();
+    // A fragment is the client's own; parsers behind us would cut it off, each in its way.
+    let shown = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
     if method.is_empty() || !method.iter().all(is_token) || target.is_empty() {
         return Err(SHAPE);
     }
@@ -121,7 +122,8 @@ impl Framing {
                 "a header name holds a byte that is not allowed",
             ));
         }
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        // Blanks behind a value are lawful, and in the two that end requests they are never meant well.
+        let value = value.get(1..).unwrap_or_default().trim_ascii_start();
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -284,11 +286,13 @@ mod tests {
             "Content-Length: 1\r\nContent-Length: 2",
             "Content-Length: +5",
             "Content-Length: 5 5",
+            "Content-Length: 5 ",
             "Content-Length: 0x5",
             "Content-Length: 5,5",
             "Content-Length:",
             "Content-Length: 9999999999999999999",
             "Transfer-Encoding: xchunked",
+            "Transfer-Encoding: chunked\t",
             "Transfer-Encoding: chunked, identity",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
             "Transfer-Encoding : chunked",
@@ -319,6 +323,7 @@ mod tests {
             "",
             "G\tT / HTTP/1.1",
             "GET /ü HTTP/1.1",
+            "GET /x#/../admin HTTP/1.1",
         ] {
             assert!(
                 verdict(&format!("{line}\r\nHost: a\r\n\r\n")).is_err(),

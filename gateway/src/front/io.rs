@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use super::{
     accept::Admission,
-    gate::{Gate, GateRules, HeadSwitch},
+    gate::{Gate, GateRules, HeadSwitch, PREFACE},
 };
 
 /// Enough for a response head and a small body in one packet, little enough for an idle connection.
@@ -151,7 +151,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Shutdown for PublicIo<T> {
 #[async_trait]
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Peek for PublicIo<T> {
     async fn try_peek(&mut self, preface: &mut [u8]) -> io::Result<bool> {
-        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
         let Self { io, gate, .. } = self;
         let found = std::future::poll_fn(|cx| gate.poll_starts_with(io, cx, PREFACE)).await?;
         if let (true, Some(space)) = (found, preface.get_mut(..PREFACE.len())) {

@@ -34,6 +34,10 @@ pub(super) async fn send(
     instead: Instead,
 ) -> Result<()> {
     let grpc = exchange.routed.as_ref().is_some_and(|routed| routed.grpc);
+    if matches!(&instead, Instead::Page(page) if page.status == StatusCode::BAD_REQUEST) {
+        // Who sends what cannot be read in one way only is not listened to any longer.
+        session.set_keepalive(None);
+    }
     let (header, body) = match instead {
         Instead::Page(page) => render(session, &page, grpc)?,
         Instead::Reply(reply) if grpc => grpc_reply(&reply)?,

@@ -132,17 +132,13 @@ impl Claimed {
 /// or a client could have ours taken out again.
 fn remove_nominated(request: &mut RequestHeader) {
     let mut nominated = Vec::new();
+    let mut upgrade = false;
     for line in request.headers.get_all(header::CONNECTION) {
         for option in line.as_bytes().split(|byte| *byte == b',') {
             let option = option.trim_ascii();
-            let ours = [
-                b"keep-alive".as_slice(),
-                b"close",
-                b"upgrade",
-                b"te",
-                b"http2-settings",
-            ];
-            if !ours.iter().any(|known| option.eq_ignore_ascii_case(known)) {
+            let is = |known: &[u8]| option.eq_ignore_ascii_case(known);
+            upgrade |= is(b"upgrade");
+            if !IMMOVABLE.iter().any(|known| is(known)) {
                 nominated.extend(HeaderName::from_bytes(option).ok());
             }
         }
@@ -150,8 +146,7 @@ fn remove_nominated(request: &mut RequestHeader) {
     if nominated.is_empty() {
         return;
     }
-    let upgrade = request.headers.get(header::UPGRADE).is_some();
-    for name in nominated.iter().filter(|name| **name != header::HOST) {
+    for name in &nominated {
         request.remove_header(name);
     }
     request.remove_header(&header::CONNECTION);
@@ -160,6 +155,19 @@ fn remove_nominated(request: &mut RequestHeader) {
         drop(request.insert_header(header::CONNECTION, "upgrade"));
     }
 }
+
+/// What Connection cannot take out: the options that are no headers or are read later, whom the request
+/// is for, and where it ends. A body whose length was taken out would be read as the next request.
+const IMMOVABLE: [&[u8]; 8] = [
+    b"keep-alive",
+    b"close",
+    b"upgrade",
+    b"te",
+    b"http2-settings",
+    b"host",
+    b"content-length",
+    b"transfer-encoding",
+];
 
 fn remove_reserved(request: &mut RequestHeader) {
     if !request.headers.keys().any(is_reserved) {
@@ -277,6 +285,26 @@ mod tests {
             ("X-Auth-User", "admin"),
         ];
         assert_eq!(stamped(&lies, false), ours());
+    }
+
+    #[test]
+    fn a13_neither_can_it_nominate_the_end_of_its_request_away_or_an_upgrade_in() {
+        let said = [
+            (
+                "Connection",
+                "Host, Content-Length, transfer-encoding, X-Own",
+            ),
+            ("Content-Length", "5"),
+            ("Upgrade", "websocket"),
+            ("X-Own", "1"),
+        ];
+        let names: Vec<_> = stamped(&said, false)
+            .into_iter()
+            .map(|line| line.0)
+            .collect();
+        assert_eq!(names[0], "content-length");
+        assert_eq!(names[1], "upgrade");
+        assert_eq!(names.len(), 5);
     }
 
     #[test]
