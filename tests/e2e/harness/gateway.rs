@@ -1,0 +1,182 @@
+//! A gateway in this process, made from the text of a `gateway.yaml` as an operator would write it.
+
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use adit_gateway::{Config, token::TokenHash};
+use tempfile::TempDir;
+
+/// A running gateway of the domain `localhost` with a local certificate authority. Dropping it ends it.
+pub(crate) struct Gateway {
+    running: adit_gateway::Gateway,
+    dir: TempDir,
+    agents: Vec<(String, Vec<String>)>,
+    extra: String,
+}
+
+impl Gateway {
+    /// One with defaults and the agents `tester` and `other`, who may bind anything.
+    pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// The same with more lines for its `gateway.yaml`: `limits: { … }`, `trusted_proxies: […]`, `endpoints: …`.
+    pub(crate) async fn with(extra: &str) -> Self {
+        Self::with_agents(&[("tester", &["bind:*"]), ("other", &["bind:*"])], extra).await
+    }
+
+    /// One that knows these agents, each with its access list, and nobody else.
+    pub(crate) async fn with_agents(agents: &[(&str, &[&str])], extra: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let agents: Vec<_> = agents
+            .iter()
+            .map(|(name, acl)| {
+                (
+                    (*name).to_owned(),
+                    acl.iter().map(|rule| (*rule).to_owned()).collect(),
+                )
+            })
+            .collect();
+        let running = run(dir.path(), (0, 0), &agents, extra).await;
+        Self {
+            running,
+            dir,
+            agents,
+            extra: extra.to_owned(),
+        }
+    }
+
+    /// Ends it and starts it again on the same ports, with the same authority and agents.
+    pub(crate) async fn restart(self, deadline: Duration) -> Self {
+        let ports = (self.https().port(), self.http().port());
+        self.shutdown(deadline).await;
+        let Self {
+            running,
+            dir,
+            agents,
+            extra,
+        } = self;
+        drop(running);
+        let running = run(dir.path(), ports, &agents, &extra).await;
+        Self {
+            running,
+            dir,
+            agents,
+            extra,
+        }
+    }
+
+    /// Where https and agents are taken.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.running.https().unwrap()
+    }
+
+    /// Where plain http is taken.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.running.http().unwrap()
+    }
+
+    /// The authority's certificate.
+    pub(crate) fn ca_pem(&self) -> &Path {
+        self.running.local_ca().unwrap().0
+    }
+
+    /// The token of the agent `tester`.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn token(&self) -> String {
+        token_of("tester")
+    }
+
+    /// The token of any other agent.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn token_of(&self, agent: &str) -> String {
+        token_of(agent)
+    }
+
+    /// What agents connect to.
+    pub(crate) fn connect_url(&self) -> String {
+        format!("localhost:{}", self.https().port())
+    }
+
+    /// The public URL with its port: `https://app.localhost/x` becomes `https://app.localhost:40123/x`.
+    pub(crate) fn url(&self, url: &str) -> String {
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at(end);
+        if host.contains(':') {
+            return url.to_owned();
+        }
+        let port = match scheme {
+            "https" | "wss" => self.https().port(),
+            _ => self.http().port(),
+        };
+        format!("{scheme}://{host}:{port}{path}")
+    }
+
+    /// Ends it in order, within the deadline.
+    pub(crate) async fn shutdown(&self, deadline: Duration) {
+        self.running.shutdown(deadline).await;
+    }
+}
+
+/// Tokens are for tests only, so they may be as plain as names.
+fn token_of(agent: &str) -> String {
+    format!("adit_token-of-{agent}-in-tests")
+}
+
+/// The text of a `gateway.yaml` for these agents. Ports 0 mean any.
+pub(crate) fn yaml(
+    (https, http): (u16, u16),
+    data_dir: &Path,
+    agents: &[(String, Vec<String>)],
+    extra: &str,
+) -> String {
+    let mut text = format!(
+        "domain: localhost\n\
+         listen: {{ https: \"127.0.0.1:{https}\", http: \"127.0.0.1:{http}\" }}\n\
+         data_dir: \"{}\"\n\
+         tls: {{ local_ca: true }}\n\
+         agents:\n",
+        data_dir.display()
+    );
+    for (name, acl) in agents {
+        let hash = TokenHash::of(&token_of(name));
+        writeln!(
+            text,
+            "  - {{ name: {name}, token_hash: \"{hash}\", acl: {acl:?} }}"
+        )
+        .unwrap();
+    }
+    text.push_str(extra);
+    text.push('\n');
+    text
+}
+
+async fn run(
+    dir: &Path,
+    ports: (u16, u16),
+    agents: &[(String, Vec<String>)],
+    extra: &str,
+) -> adit_gateway::Gateway {
+    let file = write(dir, ports, agents, extra);
+    let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    adit_gateway::Gateway::start(config)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Writes `gateway.yaml` into a folder, with `data` beside it.
+pub(crate) fn write(
+    dir: &Path,
+    ports: (u16, u16),
+    agents: &[(String, Vec<String>)],
+    extra: &str,
+) -> PathBuf {
+    let file = dir.join("gateway.yaml");
+    std::fs::write(&file, yaml(ports, &dir.join("data"), agents, extra)).unwrap();
+    file
+}

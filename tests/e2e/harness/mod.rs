@@ -1,0 +1,56 @@
+//! What the tests are made of: a gateway, agents, services and clients, each a real one over sockets.
+//!
+//! ```ignore
+//! let service = Service::echo().await;
+//! let gateway = Gateway::start().await;
+//! let agent = Agent::forward(&gateway, "https://app.localhost", service.addr()).await;
+//! let answer = curl(&gateway, ["https://app.localhost"]).await;     // the public port is filled in
+//! assert_eq!(service.requests()[0].header("host"), Some("app.localhost"));
+//! ```
+//!
+//! - [`Gateway`]: in this process, built from the text of a `gateway.yaml`
+//! - [`Agent`]: in this process, through the public API of `adit-agent`
+//! - [`AditProcess`]: the real command, which can be killed, stopped and measured
+//! - [`Service`]: a service that says what it received; [`RawService`]: one that follows a script, byte for byte
+//! - [`curl()`], [`raw`], [`h2`]: clients, from polite to hostile
+//!
+//! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
+
+mod agent;
+mod curl;
+pub(crate) mod gateway;
+pub(crate) mod h2;
+mod process;
+pub(crate) mod raw;
+mod raw_service;
+mod service;
+pub(crate) mod tls;
+
+use std::{future::Future, time::Duration};
+
+pub(crate) use agent::{Agent, event};
+pub(crate) use curl::{CurlOutput, curl};
+pub(crate) use gateway::Gateway;
+pub(crate) use process::AditProcess;
+pub(crate) use raw_service::{RawConn, RawService};
+pub(crate) use service::{Received, Service, pattern};
+
+/// The longest wait for anything that is bound to happen. A test that meets it has failed.
+pub(crate) const LONGEST: Duration = Duration::from_secs(20);
+
+/// Awaits an event that must come.
+pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(LONGEST, event).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {LONGEST:?} for {what}"),
+    }
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
