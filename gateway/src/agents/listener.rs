@@ -171,7 +171,7 @@ async fn run(core: Arc<Core>, tls: TlsStream<TcpStream>, session: Arc<Session>, 
                 &mut binds,
             )
             .await;
-            let lost = session.takes_traffic();
+            let lost = !session.is_draining();
             end(&core, &session);
             binds.end(lost);
             info!(agent = %session.owner, session = session.id, why, "agent disconnected");

@@ -89,7 +89,12 @@ impl Session {
 
     /// Whether new exchanges may go here.
     pub(crate) fn takes_traffic(&self) -> bool {
-        !self.draining.load(Ordering::Relaxed) && !self.end.is_cancelled()
+        !self.is_draining() && !self.end.is_cancelled()
+    }
+
+    /// Whether the agent has said that it is going.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// No new exchanges; running ones go on.
