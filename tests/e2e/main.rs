@@ -8,3 +8,4 @@
 mod harness;
 
 mod http1;
+mod isolation;

@@ -12,7 +12,9 @@
 //! - [`Agent`]: in this process, through the public API of `adit-agent`
 //! - [`AditProcess`]: the real command, which can be killed, stopped and measured
 //! - [`Service`]: a service that says what it received; [`RawService`]: one that follows a script, byte for byte
-//! - [`curl()`], [`raw`], [`h2`]: clients, from polite to hostile
+//! - [`named`]: a service that answers its name and counts its connections
+//! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
+//! - [`curl()`], [`raw`], [`h2`], [`visitor`]: clients, from polite to hostile
 //!
 //! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
 
@@ -20,11 +22,15 @@ mod agent;
 mod curl;
 pub(crate) mod gateway;
 pub(crate) mod h2;
+pub(crate) mod hand_agent;
+pub(crate) mod named;
 mod process;
 pub(crate) mod raw;
 mod raw_service;
+pub(crate) mod relay;
 mod service;
 pub(crate) mod tls;
+pub(crate) mod visitor;
 
 use std::{future::Future, time::Duration};
 
