@@ -6,22 +6,23 @@
 
 use std::{
     io,
-    mem::MaybeUninit,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
+use bytes::{Buf, BytesMut};
 use futures_util::io::{AsyncRead, AsyncWrite};
-use tokio::io::ReadBuf;
+use tokio_util::io::poll_read_buf;
 
-/// One read of the connection: a TLS record's worth.
-const READ: usize = 16 * 1024;
+/// One read of the connection.
+const READ: usize = 64 * 1024;
 
 /// Bytes that may wait for a flush; at this many the multiplexer has to wait.
 const WRITE_LIMIT: usize = 64 * 1024;
 
-/// A write buffer that grew beyond this is given back, so that an idle lane holds little memory.
+/// A write buffer that grew beyond this is given back at the next small flush, a heartbeat's at the
+/// latest, so that an idle lane holds little memory.
 const WRITE_KEPT: usize = 16 * 1024;
 
 /// The connection as the multiplexer sees it.
@@ -32,14 +33,18 @@ pub(crate) struct Flusher<IO>(Arc<Mutex<Buffers<IO>>>);
 
 struct Buffers<IO> {
     io: IO,
-    unread: Vec<u8>,
-    taken: usize,
+    unread: BytesMut,
     unsent: Vec<u8>,
     sent: usize,
 }
 
 pub(crate) fn buffered<IO>(io: IO) -> (Buffered<IO>, Flusher<IO>) {
-    let buffers = Buffers { io, unread: Vec::new(), taken: 0, unsent: Vec::new(), sent: 0 };
+    let buffers = Buffers {
+        io,
+        unread: BytesMut::new(),
+        unsent: Vec::new(),
+        sent: 0,
+    };
     let shared = Arc::new(Mutex::new(buffers));
     (Buffered(Arc::clone(&shared)), Flusher(shared))
 }
@@ -70,45 +75,33 @@ impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Buffers<IO> {
             }
             self.sent += n;
         }
+        let was_busy = self.unsent.len() > WRITE_KEPT;
         self.sent = 0;
         self.unsent.clear();
-        self.unsent.shrink_to(WRITE_KEPT);
+        if !was_busy {
+            self.unsent.shrink_to(WRITE_KEPT);
+        }
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, out: &mut [u8]) -> Poll<io::Result<usize>> {
-        if let Some(rest) = self.unread.get(self.taken..).filter(|rest| !rest.is_empty()) {
-            let n = copy_front(rest, out);
-            self.taken += n;
-            if self.taken == self.unread.len() {
-                self.unread = Vec::new();
-                self.taken = 0;
+        if self.unread.is_empty() {
+            self.unread.reserve(READ);
+            match poll_read_buf(Pin::new(&mut self.io), cx, &mut self.unread) {
+                Poll::Ready(Ok(_)) => {}
+                unready => {
+                    // A lane that waits for bytes holds no buffer.
+                    self.unread = BytesMut::new();
+                    return unready;
+                }
             }
-            return Poll::Ready(Ok(n));
         }
-        if out.len() >= READ {
-            let mut direct = ReadBuf::new(out);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut direct))?;
-            return Poll::Ready(Ok(direct.filled().len()));
-        }
-        // On the stack, so that a lane that waits for bytes holds no buffer at all.
-        let mut space = [MaybeUninit::uninit(); READ];
-        let mut read = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
-        let n = copy_front(read.filled(), out);
-        if let Some(rest) = read.filled().get(n..) {
-            self.unread.extend_from_slice(rest);
+        let n = self.unread.len().min(out.len());
+        if let Some(out) = out.get_mut(..n) {
+            self.unread.copy_to_slice(out);
         }
         Poll::Ready(Ok(n))
     }
-}
-
-fn copy_front(from: &[u8], to: &mut [u8]) -> usize {
-    let n = from.len().min(to.len());
-    if let (Some(from), Some(to)) = (from.get(..n), to.get_mut(..n)) {
-        to.copy_from_slice(from);
-    }
-    n
 }
 
 // === impl Buffered ===
@@ -168,6 +161,9 @@ mod tests {
         let mut six = [0; 6];
         mux.read_exact(&mut six).await.unwrap();
         assert_eq!(&six, b"456789");
+        let mut more = [0; 1];
+        let waits = tokio::task::unconstrained(mux.read(&mut more));
+        assert!(futures_util::FutureExt::now_or_never(waits).is_none());
         assert_eq!(lock(&driver.0).unread.capacity(), 0);
     }
 
@@ -179,10 +175,14 @@ mod tests {
         mux.flush().await.unwrap();
         mux.write_all(b"body").await.unwrap();
         assert!(driver.is_waiting());
-        std::future::poll_fn(|cx| driver.poll_flush(cx)).await.unwrap();
+        std::future::poll_fn(|cx| driver.poll_flush(cx))
+            .await
+            .unwrap();
         assert!(!driver.is_waiting());
         let mut got = [0; 8];
-        tokio::io::AsyncReadExt::read_exact(&mut far, &mut got).await.unwrap();
+        tokio::io::AsyncReadExt::read_exact(&mut far, &mut got)
+            .await
+            .unwrap();
         assert_eq!(&got, b"headbody");
     }
 

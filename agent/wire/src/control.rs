@@ -138,13 +138,19 @@ impl Pulse {
     /// A pulse that was felt just now.
     #[must_use]
     pub fn new() -> Self {
-        Self { heard: Mutex::new(Instant::now()), latency_micros: AtomicU64::new(0) }
+        Self {
+            heard: Mutex::new(Instant::now()),
+            latency_micros: AtomicU64::new(0),
+        }
     }
 
     /// How long ago the peer was last heard.
     #[must_use]
     pub fn silence(&self) -> Duration {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
     }
 
     /// The last measured round trip, once there is one.

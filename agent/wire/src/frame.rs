@@ -89,14 +89,23 @@ mod tests {
     async fn a44_e_a_declared_length_of_4_gib_is_refused_before_a_byte_is_taken() {
         let mut bytes: &[u8] = &[0xff, 0xff, 0xff, 0xff, b'x'];
         let error = read::<String, _>(&mut bytes, 100).await.unwrap_err();
-        assert!(matches!(error, FrameError::TooLarge { declared: u32::MAX, limit: 100 }));
+        assert!(matches!(
+            error,
+            FrameError::TooLarge {
+                declared: u32::MAX,
+                limit: 100
+            }
+        ));
         assert_eq!(bytes, b"x");
     }
 
     #[tokio::test]
     async fn a_frame_cut_short_is_an_error() {
         let mut bytes: &[u8] = &[0, 0, 0, 9, b'"', b'a'];
-        assert!(matches!(read::<String, _>(&mut bytes, 100).await, Err(FrameError::Io(_))));
+        assert!(matches!(
+            read::<String, _>(&mut bytes, 100).await,
+            Err(FrameError::Io(_))
+        ));
     }
 
     #[tokio::test]

@@ -63,7 +63,16 @@ where
         _ended: ended.clone().drop_guard(),
     };
     let permits = Arc::new(Semaphore::new(STREAMS_PER_LANE));
-    (Lane { ask, permits, close, ended }, Incoming { arrived }, driver)
+    (
+        Lane {
+            ask,
+            permits,
+            close,
+            ended,
+        },
+        Incoming { arrived },
+        driver,
+    )
 }
 
 fn config() -> yamux::Config {
@@ -106,10 +115,13 @@ impl Lane {
     /// # Errors
     /// When the lane is full or has ended.
     pub async fn open(&self) -> Result<Stream, OpenError> {
-        let permit =
-            Arc::clone(&self.permits).try_acquire_owned().map_err(|_| OpenError::Busy)?;
+        let permit = Arc::clone(&self.permits)
+            .try_acquire_owned()
+            .map_err(|_| OpenError::Busy)?;
         let (give, given) = oneshot::channel();
-        self.ask.send(Asked { permit, give }).map_err(|_| OpenError::Closed)?;
+        self.ask
+            .send(Asked { permit, give })
+            .map_err(|_| OpenError::Closed)?;
         given.await.map_err(|_| OpenError::Closed)
     }
 
@@ -225,7 +237,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LaneError>> {
         loop {
-            if self.next.as_ref().is_none_or(|asked| asked.give.is_closed()) {
+            if self
+                .next
+                .as_ref()
+                .is_none_or(|asked| asked.give.is_closed())
+            {
                 match self.asked.poll_recv(cx) {
                     Poll::Ready(Some(asked)) => self.next = Some(asked),
                     Poll::Ready(None) | Poll::Pending => {

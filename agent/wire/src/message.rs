@@ -101,7 +101,10 @@ impl Heartbeat {
 
 impl Default for Heartbeat {
     fn default() -> Self {
-        Self { interval_ms: 10_000, dead_after_ms: 30_000 }
+        Self {
+            interval_ms: 10_000,
+            dead_after_ms: 30_000,
+        }
     }
 }
 

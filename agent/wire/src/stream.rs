@@ -6,11 +6,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use futures_util::{AsyncWrite as _, Stream as _};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
 };
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+use yamux::Packet;
 
 /// A stream of a [`crate::Lane`].
 ///
@@ -18,21 +19,29 @@ use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 /// only the sending half, in order.
 #[derive(Debug)]
 pub struct Stream {
-    inner: Compat<yamux::Stream>,
+    inner: yamux::Stream,
+    /// What arrived and was not read yet, from the given position on. Taken as a whole, because
+    /// the multiplexer's own reading would have the reader's buffer zeroed first.
+    arrived: Option<(Packet, usize)>,
     ended_by_us: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Stream {
     pub(crate) fn new(inner: yamux::Stream, permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self { inner: inner.compat(), ended_by_us: false, _permit: permit }
+        Self {
+            inner,
+            arrived: None,
+            ended_by_us: false,
+            _permit: permit,
+        }
     }
 
     /// Whether the peer or the loss of the lane broke the stream, even if bytes that came before
     /// the break are still to be read. After an end from this side a break cannot be told.
     #[must_use]
     pub fn is_reset(&self) -> bool {
-        !self.ended_by_us && self.inner.get_ref().is_closed()
+        !self.ended_by_us && self.inner.is_closed()
     }
 }
 
@@ -45,13 +54,23 @@ impl AsyncRead for Stream {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        // The multiplexer reports a reset and a lost connection as a clean end. A response that is
-        // delimited by the end of its stream would look complete.
-        let nothing = buf.filled().len() == before;
-        if nothing && self.is_reset() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        let (packet, position) = match self.arrived.take() {
+            Some(rest) => rest,
+            None => match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
+                Some(packet) => (packet?, 0),
+                // The multiplexer reports a reset and a lost connection as a clean end. A response
+                // that is delimited by the end of its stream would look complete.
+                None if self.is_reset() => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                }
+                None => return Poll::Ready(Ok(())),
+            },
+        };
+        let rest = packet.as_ref().get(position..).unwrap_or_default();
+        let n = rest.len().min(buf.remaining());
+        buf.put_slice(rest.get(..n).unwrap_or_default());
+        if n < rest.len() {
+            self.arrived = Some((packet, position + n));
         }
         Poll::Ready(Ok(()))
     }
@@ -76,7 +95,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        ready!(Pin::new(&mut self.inner).poll_close(cx))?;
         self.ended_by_us = true;
         Poll::Ready(Ok(()))
     }
