@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora_core::Result;
 use pingora_http::RequestHeader;
 
@@ -34,23 +34,32 @@ fn trusts(edge: &Edge, address: IpAddr) -> bool {
 }
 
 /// The client's address: the peer's, or behind trusted proxies the rightmost one that is not a proxy.
-///
-/// An entry that cannot be read is refused: going on with the next one would believe a stranger.
 pub(super) fn client(
     edge: &Edge,
     facts: &Connection,
     request: &RequestHeader,
 ) -> Result<SocketAddr, ErrorPage> {
-    if !trusts(edge, facts.peer.ip()) {
-        return Ok(facts.peer);
+    rightmost_stranger(facts.peer, &request.headers, |address| {
+        trusts(edge, address)
+    })
+}
+
+/// An entry that cannot be read is refused: going on with the next one would believe a stranger.
+fn rightmost_stranger(
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    trusts: impl Fn(IpAddr) -> bool,
+) -> Result<SocketAddr, ErrorPage> {
+    let mut client = peer;
+    if !trusts(client.ip()) {
+        return Ok(client);
     }
-    let mut client = facts.peer;
-    let lines: Vec<_> = request.headers.get_all(FOR).iter().collect();
+    let lines: Vec<_> = headers.get_all(FOR).iter().collect();
     for line in lines.into_iter().rev() {
         let line = line.to_str().map_err(|_| unreadable())?;
         for entry in line.rsplit(',') {
             client = SocketAddr::new(address(entry.trim()).ok_or_else(unreadable)?, 0);
-            if !trusts(edge, client.ip()) {
+            if !trusts(client.ip()) {
                 return Ok(client);
             }
         }
@@ -132,18 +141,22 @@ impl Claimed {
 /// or a client could have ours taken out again.
 fn remove_nominated(request: &mut RequestHeader) {
     let mut nominated = Vec::new();
-    let mut upgrade = false;
+    let (mut ordinary, mut upgrade) = (true, false);
     for line in request.headers.get_all(header::CONNECTION) {
         for option in line.as_bytes().split(|byte| *byte == b',') {
             let option = option.trim_ascii();
-            let is = |known: &[u8]| option.eq_ignore_ascii_case(known);
-            upgrade |= is(b"upgrade");
-            if !IMMOVABLE.iter().any(|known| is(known)) {
+            let is = |known: &&[u8]| option.eq_ignore_ascii_case(known);
+            upgrade |= is(&b"upgrade".as_slice());
+            if OPTIONS.iter().any(is) {
+                continue;
+            }
+            ordinary = false;
+            if !ESSENTIAL.iter().any(is) {
                 nominated.extend(HeaderName::from_bytes(option).ok());
             }
         }
     }
-    if nominated.is_empty() {
+    if ordinary {
         return;
     }
     for name in &nominated {
@@ -156,18 +169,19 @@ fn remove_nominated(request: &mut RequestHeader) {
     }
 }
 
-/// What Connection cannot take out: the options that are no headers or are read later, whom the request
-/// is for, and where it ends. A body whose length was taken out would be read as the next request.
-const IMMOVABLE: [&[u8]; 8] = [
+/// What Connection says of the connection itself. Pingora acts on it.
+const OPTIONS: [&[u8]; 6] = [
+    b"",
     b"keep-alive",
     b"close",
     b"upgrade",
     b"te",
     b"http2-settings",
-    b"host",
-    b"content-length",
-    b"transfer-encoding",
 ];
+
+/// What no client can make a matter of one hop: whom a request is for, and where it ends. A body whose
+/// length was taken out would be read as the next request.
+const ESSENTIAL: [&[u8]; 3] = [b"host", b"content-length", b"transfer-encoding"];
 
 fn remove_reserved(request: &mut RequestHeader) {
     if !request.headers.keys().any(is_reserved) {
@@ -319,6 +333,50 @@ mod tests {
         assert_eq!(lines[0].1, "198.51.100.1, 203.0.113.9, 192.0.2.7");
         assert_eq!(lines[1].1, "shop.example.com");
         assert_eq!(lines[2].1, "http");
+    }
+
+    #[test]
+    fn a11_the_client_is_the_rightmost_address_that_is_no_proxy() {
+        let client = |peer: &str, lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(FOR, HeaderValue::from_str(line).unwrap());
+            }
+            let ours = |address: IpAddr| address.to_string().starts_with("10.");
+            rightmost_stranger(format!("{peer}:1").parse().unwrap(), &headers, ours)
+                .map(|client| client.ip().to_string())
+                .map_err(|page| page.status.as_u16())
+        };
+        let is = |address: &str| Ok(address.to_owned());
+        let three = "192.0.2.66, 203.0.113.9, 10.0.0.2";
+        assert_eq!(client("10.0.0.1", &[three]), is("203.0.113.9"));
+        assert_eq!(
+            client("10.0.0.1", &["192.0.2.66", "203.0.113.9", "10.0.0.2"]),
+            is("203.0.113.9")
+        );
+        assert_eq!(client("198.51.100.1", &[three]), is("198.51.100.1"));
+        assert_eq!(client("10.0.0.1", &[]), is("10.0.0.1"));
+        assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), is("10.0.0.3"));
+        for unreadable in [
+            "",
+            "unknown",
+            "203.0.113.9,",
+            "203.0.113.9, , 10.0.0.2",
+            "203.0.113.9 10.0.0.2",
+        ] {
+            assert_eq!(
+                client("10.0.0.1", &[unreadable]),
+                Err(400),
+                "{unreadable:?}"
+            );
+            // Not that anybody asks a stranger.
+            assert_eq!(client("198.51.100.1", &[unreadable]), is("198.51.100.1"));
+        }
+        // What stands left of the client is nobody's business.
+        assert_eq!(
+            client("10.0.0.1", &["unknown, 203.0.113.9"]),
+            is("203.0.113.9")
+        );
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //! - [`Agent`]: in this process, through the public API of `adit-agent`
 //! - [`AditProcess`]: the real command, which can be killed, stopped and measured
 //! - [`Service`]: a service that says what it received; [`RawService`]: one that follows a script, byte for byte
+//! - [`stage`]: all of these set up to judge requests by hand
+//! - [`curl()`], [`raw`], [`h2`], [`h2raw`]: clients, from polite to hostile
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`curl()`], [`raw`], [`h2`], [`visitor`]: clients, from polite to hostile
@@ -22,6 +24,7 @@ mod agent;
 mod curl;
 pub(crate) mod gateway;
 pub(crate) mod h2;
+pub(crate) mod h2raw;
 pub(crate) mod hand_agent;
 pub(crate) mod named;
 mod process;
@@ -29,6 +32,7 @@ pub(crate) mod raw;
 mod raw_service;
 pub(crate) mod relay;
 mod service;
+pub(crate) mod stage;
 pub(crate) mod tls;
 pub(crate) mod visitor;
 
