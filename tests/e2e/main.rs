@@ -6,7 +6,7 @@
 // Not every subject that needs a part of it is written yet.
 #[allow(dead_code, unused_imports)]
 mod harness;
-mod attacks_headers;
 
+mod attacks_headers;
 mod http1;
 mod isolation;

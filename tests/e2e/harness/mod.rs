@@ -13,10 +13,9 @@
 //! - [`AditProcess`]: the real command, which can be killed, stopped and measured
 //! - [`Service`]: a service that says what it received; [`RawService`]: one that follows a script, byte for byte
 //! - [`stage`]: all of these set up to judge requests by hand
-//! - [`curl()`], [`raw`], [`h2`], [`h2raw`]: clients, from polite to hostile
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
-//! - [`curl()`], [`raw`], [`h2`], [`visitor`]: clients, from polite to hostile
+//! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
 //!
 //! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
 
