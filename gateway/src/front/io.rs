@@ -115,7 +115,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for PublicIo<T> {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { io, gate, .. } = &mut *self;
-        gate.poll_read(io, cx, out)
+        let polled = gate.poll_read(io, cx, out);
+        if polled.is_pending() && !io.buffer().is_empty() {
+            // Pingora flushes a body of known length at its end only. While it has nothing to write it
+            // watches the client, which is here: what lies in the buffer must not wait for more.
+            // A failure shows at the next write.
+            drop(Pin::new(io).poll_flush(cx));
+        }
+        polled
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode, Version, header};
 use pingora_core::{Error, ErrorType, Result, upstreams::peer::HttpPeer};
 use pingora_http::ResponseHeader;
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
@@ -160,6 +160,12 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         adapt::remove_own_headers(response);
+        if session.req_header().version == Version::HTTP_10
+            && response.remove_header(&header::TRANSFER_ENCODING).is_some()
+        {
+            // RFC 9112 §6.1: HTTP/1.0 knows no chunks. The connection's end is the body's end instead.
+            session.set_keepalive(None);
+        }
         let Some(instead) = decide::response(session, response, exchange).await else {
             return Ok(());
         };
