@@ -10,3 +10,4 @@ mod harness;
 mod attacks_headers;
 mod http1;
 mod isolation;
+mod reuse;

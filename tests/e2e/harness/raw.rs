@@ -1,6 +1,6 @@
 //! A client that sends exactly the bytes it is given, over TCP or TLS, and reads answers without kindness.
 
-use std::{io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -10,7 +10,6 @@ use tokio::{
 use super::{Gateway, soon, tls};
 
 /// An answer as it stood on the wire.
-#[derive(Debug)]
 pub(crate) struct RawAnswer {
     /// 0 if no answer came.
     pub(crate) status: u16,
@@ -56,6 +55,18 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 // === impl RawAnswer ===
+
+impl fmt::Debug for RawAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body[..self.body.len().min(500)]);
+        let Self { head, closed, .. } = self;
+        write!(
+            f,
+            "{head}\n\n{body}\n[{} bytes, closed: {closed}]",
+            self.body.len()
+        )
+    }
+}
 
 impl RawAnswer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
