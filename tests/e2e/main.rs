@@ -11,3 +11,5 @@ mod attacks_headers;
 mod http1;
 mod isolation;
 mod reuse;
+mod http2;
+mod sse;
