@@ -13,3 +13,6 @@ mod isolation;
 mod reuse;
 mod http2;
 mod sse;
+mod websocket;
+mod forwarded;
+mod policy;
