@@ -64,6 +64,11 @@ impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Flusher<IO> {
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         lock(&self.0).poll_send(cx)
     }
+
+    /// Ends the sending half of the connection.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut lock(&self.0).io).poll_shutdown(cx)
+    }
 }
 
 impl<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Buffers<IO> {

@@ -7,9 +7,10 @@
 use std::{
     fmt,
     future::Future,
+    io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -208,7 +209,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Driver<IO> {
             if deadline.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            return this.connection.poll_close(cx).map_err(broken);
+            return this.poll_goodbye(cx);
         }
         if let Poll::Ready(ended) = this.poll_streams(cx) {
             return Poll::Ready(ended);
@@ -263,6 +264,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
     }
 
+    /// Sends what streams have said so far, and the end of the connection. The multiplexer's own
+    /// way to close would leave streams that wait for bytes waiting for ever; dropping it, as
+    /// happens after this, breaks them.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LaneError>> {
+        if let Poll::Ready(ended) = self.poll_streams(cx) {
+            return Poll::Ready(ended);
+        }
+        ready!(self.flusher.poll_flush(cx)).map_err(unsent)?;
+        self.flusher.poll_shutdown(cx).map_err(unsent)
+    }
+
     /// Flushes on the turn after the one that found bytes to send, so that all tasks that are
     /// ready by then share one TLS record and one system call. Waking ourselves puts us behind
     /// them; without it a multi-thread runtime would run the driver after each single one.
@@ -275,7 +287,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         } else {
             match self.flusher.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.let_others_write = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(LaneError(error.to_string()))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(unsent(error))),
                 Poll::Pending => {}
             }
         }
@@ -291,4 +303,35 @@ impl<IO> fmt::Debug for Driver<IO> {
 
 fn broken(error: yamux::ConnectionError) -> LaneError {
     LaneError(error.to_string())
+}
+
+fn unsent(error: io::Error) -> LaneError {
+    LaneError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn closing_a_lane_breaks_the_streams_that_wait_and_delivers_what_was_said() {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (gateway, _, drive) = lane(near, Side::Gateway);
+        tokio::spawn(drive);
+        let (agent, mut incoming, drive) = lane(far, Side::Agent);
+        tokio::spawn(drive);
+        let mut opened = gateway.open().await.unwrap();
+        opened.write_all(b"x").await.unwrap();
+        let mut seen = incoming.accept().await.unwrap();
+        assert_eq!(seen.read_u8().await.unwrap(), b'x');
+        let waiting = tokio::spawn(async move { opened.read(&mut [0; 8]).await });
+        seen.write_all(b"last words").await.unwrap();
+        agent.close();
+        let broken = seen.read(&mut [0]).await.unwrap_err();
+        assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(waiting.await.unwrap().unwrap(), 8);
+        gateway.closed().await;
+    }
 }
