@@ -7,7 +7,10 @@
 #[allow(dead_code, unused_imports)]
 mod harness;
 
+mod attacks_downgrade;
+mod attacks_framing;
 mod attacks_headers;
+mod attacks_upgrades;
 mod http1;
 mod isolation;
 mod reuse;

@@ -156,6 +156,10 @@ fn remove_nominated(request: &mut RequestHeader) {
             }
         }
     }
+    if !upgrade {
+        // Pingora would take Upgrade alone for a wish to upgrade, and say Connection for the client.
+        request.remove_header(&header::UPGRADE);
+    }
     if ordinary {
         return;
     }
@@ -317,8 +321,12 @@ mod tests {
             .map(|line| line.0)
             .collect();
         assert_eq!(names[0], "content-length");
-        assert_eq!(names[1], "upgrade");
-        assert_eq!(names.len(), 5);
+        assert_eq!(names.len(), 4);
+        let said = [
+            ("Connection", "keep-alive, Upgrade"),
+            ("Upgrade", "websocket"),
+        ];
+        assert_eq!(stamped(&said, false).len(), 5);
     }
 
     #[test]

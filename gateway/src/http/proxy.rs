@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode, Version, header};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use pingora_core::{Error, ErrorType, Result, upstreams::peer::HttpPeer};
-use pingora_http::ResponseHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::{
@@ -128,6 +128,14 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS
+            && !agrees(session.req_header(), response)
+        {
+            return Err(Error::explain(
+                ErrorType::InvalidHTTPHeader,
+                "the service switches to a protocol that nobody asked for",
+            ));
+        }
         if let Some(dial) = &exchange.dial
             && has_no_body(&session.req_header().method, response)
         {
@@ -216,6 +224,18 @@ impl ProxyHttp for Proxy {
         }
         log::ended(session, exchange);
     }
+}
+
+/// Whether a 101 answers what was asked for: a WebSocket is the only upgrade that is forwarded.
+fn agrees(request: &RequestHeader, response: &ResponseHeader) -> bool {
+    let websocket = |headers: &HeaderMap| {
+        headers
+            .get(header::UPGRADE)
+            .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    };
+    request.version == Version::HTTP_11
+        && websocket(&request.headers)
+        && websocket(&response.headers)
 }
 
 /// RFC 9112 §6.3, cases 1 and 6: the header is the whole response.

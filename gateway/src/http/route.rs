@@ -6,7 +6,7 @@ use adit_policy::{
     canonical::{Authority, Host, Target},
     endpoint_url::{HostPattern, Scheme},
 };
-use http::{HeaderMap, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Uri, Version, header};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -100,7 +100,20 @@ fn check_shape(edge: &Edge, request: &RequestHeader) -> Result<(), ErrorPage> {
         return Err(ErrorPage::target_too_long());
     }
     Target::parse(target).map_err(|error| ErrorPage::bad_request(&error.to_string()))?;
+    if request.version == Version::HTTP_2 && !has_one_plain_length(&request.headers) {
+        return Err(ErrorPage::bad_request("content-length is not one number"));
+    }
     Ok(())
+}
+
+/// HTTP/2 needs no length, but the service gets it, and must not be left to guess what it means.
+fn has_one_plain_length(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = lengths
+        .next()
+        .map_or(b"0".as_slice(), HeaderValue::as_bytes);
+    let digits = (1..=18).contains(&first.len()) && first.iter().all(u8::is_ascii_digit);
+    digits && lengths.next().is_none()
 }
 
 /// The one authority of a request: `:authority` or Host, and if both are there they agree.

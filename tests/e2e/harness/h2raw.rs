@@ -128,7 +128,7 @@ impl H2 {
                 }
                 GOAWAY => answer.goaway = Some(code(&frame.payload[4..])),
                 _ if frame.stream != stream => {}
-                HEADERS => answer.status = answer.status.or(status(&frame.payload)),
+                HEADERS => answer.status = answer.status.or_else(|| status(&frame.payload)),
                 DATA => answer.data.extend(frame.payload),
                 RST_STREAM => {
                     answer.reset = Some(code(&frame.payload));

@@ -28,7 +28,7 @@ pub(crate) struct Client {
     pub(crate) unread: Vec<u8>,
 }
 
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
@@ -100,7 +100,8 @@ impl Client {
         )
     }
 
-    fn over(io: impl Io + 'static) -> Self {
+    /// Any stream to a gateway.
+    pub(crate) fn over(io: impl Io + 'static) -> Self {
         Self {
             io: Box::new(io),
             unread: Vec::new(),

@@ -1,5 +1,8 @@
 //! Where requests written by hand are judged: a gateway, an agent, and a service that keeps every byte.
 //!
+//! The same service stands behind `denied.localhost`, `barred.localhost` and `marked.localhost`, too, whose
+//! policies answer 401, answer 403 and add a header.
+//!
 //! Each case runs as the first request of a connection and as the second of a kept-alive one. After it, an
 //! honest request from somebody else must be answered, and the service must have got that and nothing more.
 
@@ -11,7 +14,18 @@ pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// The honest request.
 const HONEST: &str = "GET /honest HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
 
-/// A gateway with an agent for `http://app.localhost` before the service.
+/// What an operator says of the other hosts.
+const POLICIES: &str = "
+endpoints:
+  - url: http://denied.localhost
+    traffic_policy: { on_http_request: [{ actions: [{ type: deny, config: { status_code: 401 } }] }] }
+  - url: http://barred.localhost
+    traffic_policy: { on_http_request: [{ actions: [{ type: deny }] }] }
+  - url: http://marked.localhost
+    traffic_policy: { on_http_request: [{ actions: [{ type: add-headers, config: { headers: { x-user: alice } } }] }] }
+";
+
+/// A gateway with an agent before the service.
 pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
     pub(crate) service: RawService,
@@ -36,11 +50,14 @@ impl Stage {
 
     /// The same with another service.
     pub(crate) async fn before(service: RawService, extra: &str) -> Self {
-        let gateway = Gateway::with(extra).await;
+        let gateway = Gateway::with(&format!("{extra}{POLICIES}")).await;
         let agent = Agent::builder(&gateway)
             .url("http://app.localhost")
             .upstream(service.addr())
             .url("https://app.localhost")
+            .url("http://denied.localhost")
+            .url("http://barred.localhost")
+            .url("http://marked.localhost")
             .start()
             .await;
         Self {
@@ -103,6 +120,33 @@ impl Stage {
         }
     }
 
+    /// The head may have gone to the service before its body turned out to be broken: the client must be told with
+    /// one of these statuses, both connections must end, and what follows must not arrive.
+    pub(crate) async fn breaks_off(&self, case: &str, request: impl AsRef<[u8]>, statuses: &[u16]) {
+        for fresh in [true, false] {
+            let mut client = self.client(fresh).await;
+            let mark = self.mark();
+            client.send(&request).await;
+            let answer = client.answer().await;
+            assert!(
+                statuses.contains(&answer.status),
+                "{case}, fresh {fresh}: {answer:?}"
+            );
+            let rest = String::from_utf8_lossy(&client.rest().await).into_owned();
+            assert_eq!(rest, "", "{case}, fresh {fresh}: a second answer");
+            // Whoever comes next gets a connection on which nothing of this is left.
+            let honest = raw::send(self.gateway.http(), HONEST).await;
+            assert_eq!(honest.status, 200, "{case}");
+            let arrived = self.arrived(&mark).concat();
+            assert!(!arrived.contains("smuggled"), "{case}: {arrived}");
+            assert_eq!(
+                arrived.matches(" HTTP/1.1\r\n").count() - arrived.matches("POST").count(),
+                1,
+                "{case}: {arrived}"
+            );
+        }
+    }
+
     /// As [`Stage::refuses`] for a request on HTTP/2, on which only the stream must end.
     pub(crate) async fn refuses_h2(&self, case: &str, fields: &[(&str, &str)], statuses: &[u16]) {
         let block = h2raw::block(fields);
@@ -113,7 +157,7 @@ impl Stage {
             let answer = client.answer(3).await;
             let refused = answer
                 .status
-                .map_or(answer.broken_off(), |status| statuses.contains(&status));
+                .map_or_else(|| answer.broken_off(), |status| statuses.contains(&status));
             assert!(refused, "{case}, fresh {fresh}: {answer:?}");
             self.nothing_arrived(case, &mark).await;
             // What is left of the connection serves, or there is nothing left of it.
