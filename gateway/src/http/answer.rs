@@ -9,7 +9,7 @@ use adit_policy::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_core::{Error, ErrorSource, ErrorType, Result, protocols::http::ServerSession};
 use pingora_http::ResponseHeader;
 use pingora_proxy::{FailToProxy, Session};
 use tokio::time::timeout;
@@ -18,6 +18,7 @@ use tracing::info;
 use super::{
     errors::{ErrorPage, grpc_status},
     exchange::{Exchange, Instead},
+    route,
 };
 use crate::edge::Edge;
 
@@ -33,7 +34,11 @@ pub(super) async fn send(
     exchange: &Exchange,
     instead: Instead,
 ) -> Result<()> {
-    let grpc = exchange.routed.as_ref().is_some_and(|routed| routed.grpc);
+    let grpc = match &exchange.routed {
+        Some(routed) => routed.grpc,
+        // Whoever calls an address that is not there waits for trailers, too.
+        None => route::is_grpc(&session.req_header().headers),
+    };
     if matches!(&instead, Instead::Page(page) if page.status == StatusCode::BAD_REQUEST) {
         // Who sends what cannot be read in one way only is not listened to any longer.
         session.set_keepalive(None);
@@ -230,16 +235,30 @@ async fn write(session: &mut Session, header: ResponseHeader, body: Bytes) -> Re
         // The client has not sent its body, and whether it will, nobody knows.
         session.set_keepalive(None);
     }
-    session
-        .write_response_header(Box::new(header), bodyless)
-        .await?;
-    if !bodyless {
+    if bodyless {
+        write_head_only(session, header).await?;
+    } else {
+        session
+            .write_response_header(Box::new(header), false)
+            .await?;
         session.write_response_body(Some(body), true).await?;
     }
     if more && !expects_continue {
         drain(session).await;
     }
     Ok(())
+}
+
+/// The head is the whole response, and the client is told so now: on HTTP/2 in the head itself, or a
+/// client of gRPC would wait for trailers, and the stream of an exchange that failed would end as cancelled.
+async fn write_head_only(session: &mut Session, header: ResponseHeader) -> Result<()> {
+    match session.as_mut() {
+        ServerSession::H2(http2) => http2.write_response_header(Box::new(header), true),
+        http1 => {
+            http1.write_response_header(Box::new(header)).await?;
+            http1.finish_body().await
+        }
+    }
 }
 
 /// Reads the rest of the request's body, up to a limit: a connection that is closed on unread bytes is

@@ -69,6 +69,7 @@ impl ErrorPage {
     }
 
     fn of_service(kind: DialErrorKind, upstream: &str, detail: &str) -> Self {
+        let upstream = address(upstream);
         let bad_gateway = |title, remedy| Self::new(StatusCode::BAD_GATEWAY, 8012, title, remedy);
         match kind {
             DialErrorKind::Refused => bad_gateway(
@@ -111,7 +112,7 @@ impl ErrorPage {
         let service = if forwards_to.is_empty() {
             "the service"
         } else {
-            forwards_to
+            address(forwards_to)
         };
         Self::new(
             StatusCode::BAD_GATEWAY,
@@ -125,7 +126,7 @@ impl ErrorPage {
         let service = if forwards_to.is_empty() {
             "the service"
         } else {
-            forwards_to
+            address(forwards_to)
         };
         Self::new(
             StatusCode::BAD_GATEWAY,
@@ -242,6 +243,13 @@ pub(super) fn grpc_status(status: StatusCode) -> u16 {
     }
 }
 
+/// A service's address without its scheme: people look for the port.
+fn address(upstream: &str) -> &str {
+    upstream
+        .split_once("://")
+        .map_or(upstream, |(_, address)| address)
+}
+
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -264,7 +272,7 @@ mod tests {
     fn a_refused_dial_says_what_is_not_there() {
         let page = ErrorPage::of_service(
             DialErrorKind::Refused,
-            "localhost:3000",
+            "http://localhost:3000",
             "connection refused",
         );
         assert_eq!(page.status, StatusCode::BAD_GATEWAY);

@@ -151,7 +151,8 @@ fn canonical(endpoint: &Endpoint, host: &str) -> Result<Host, Instead> {
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether the client speaks gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
         let kind = kind.as_bytes();
         kind.strip_prefix(b"application/grpc")
