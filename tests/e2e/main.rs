@@ -19,3 +19,5 @@ mod sse;
 mod websocket;
 mod forwarded;
 mod policy;
+mod errors;
+mod limits;
