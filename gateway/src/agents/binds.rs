@@ -134,6 +134,7 @@ impl Binds {
             },
             self.edge.cores,
         ));
+        self.session.serve(&member);
         let url = match asked.host {
             HostPattern::Random => self.bind_random(asked.scheme, &spec.name, &member)?,
             _ => self.bind_named(asked, &spec.name, &member)?,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version, header};
-use pingora_core::{Error, ErrorType, Result, upstreams::peer::HttpPeer};
+use pingora_core::{Error, ErrorSource, ErrorType, Result, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
@@ -197,8 +197,12 @@ impl ProxyHttp for Proxy {
             && !session.as_ref().retry_buffer_truncated()
             && session.response_written().is_none();
         if repeatable {
-            let reused = reused || exchange.dial.as_ref().is_some_and(|dial| dial.was_reused());
-            error.retry.decide_reuse(reused);
+            let ours = exchange.dial.as_ref().is_some_and(|dial| dial.was_reused());
+            if ours && is_break(&error) {
+                error.set_retry(true);
+            } else {
+                error.retry.decide_reuse(reused || ours);
+            }
         } else {
             error.set_retry(false);
         }
@@ -236,6 +240,13 @@ fn agrees(request: &RequestHeader, response: &ResponseHeader) -> bool {
     request.version == Version::HTTP_11
         && websocket(&request.headers)
         && websocket(&response.headers)
+}
+
+/// Whether the stream broke. Pingora knows by the number of the operating system's error, and a
+/// stream's errors have none.
+fn is_break(error: &Error) -> bool {
+    *error.esource() == ErrorSource::Upstream
+        && matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError)
 }
 
 /// RFC 9112 §6.3, cases 1 and 6: the header is the whole response.

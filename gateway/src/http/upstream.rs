@@ -79,6 +79,8 @@ pub(super) struct Dial {
     member: Arc<Member>,
     core: usize,
     protocol: Protocol,
+    /// A stream that was idle has just failed, and what broke it may have broken the others, too.
+    fresh: bool,
     ended: AtomicBool,
     reused: AtomicBool,
     failure: Mutex<Option<OpenFailure>>,
@@ -122,6 +124,7 @@ impl Upstreams {
             member,
             core: self.core,
             protocol,
+            fresh: exchange.dial.as_ref().is_some_and(|last| last.was_reused()),
             ended: AtomicBool::new(false),
             reused: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -191,7 +194,7 @@ impl L4Connect for Dialer {
             Protocol::Http1 => {
                 let opened = dial
                     .member
-                    .stream(dial.core)
+                    .stream(dial.core, dial.fresh)
                     .await
                     .map_err(|failure| dial.fail(failure))?;
                 let Opened { stream, reused } = opened;

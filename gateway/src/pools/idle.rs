@@ -78,6 +78,14 @@ impl Idle {
         }
     }
 
+    /// Closes the stream that was unused longest on some core; `false` if there is none.
+    pub(crate) fn drop_oldest(&self) -> bool {
+        (0..self.cores.len()).any(|core| {
+            let oldest = self.list(core).and_then(|mut list| list.pop_front());
+            oldest.is_some()
+        })
+    }
+
     pub(crate) fn clear(&self) {
         for core in 0..self.cores.len() {
             if let Some(mut list) = self.list(core) {

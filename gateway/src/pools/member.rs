@@ -72,9 +72,10 @@ impl Member {
         self.spec.weight > 0 && self.alive.load(Ordering::Relaxed) && self.session.takes_traffic()
     }
 
-    /// A stream for one HTTP/1 exchange: an idle one of this core, else a new one.
-    pub(crate) async fn stream(&self, core: usize) -> Result<Opened, OpenFailure> {
-        match self.idle.take(core) {
+    /// A stream for one HTTP/1 exchange: an idle one of this core unless it must be fresh, else a new one.
+    pub(crate) async fn stream(&self, core: usize, fresh: bool) -> Result<Opened, OpenFailure> {
+        let idle = if fresh { None } else { self.idle.take(core) };
+        match idle {
             Some(stream) => Ok(Opened {
                 stream,
                 reused: true,
@@ -127,6 +128,11 @@ impl Member {
     /// Lets go of its idle streams, so that a draining agent sees only running ones.
     pub(crate) fn rest(&self) {
         self.idle.clear();
+    }
+
+    /// Lets go of one idle stream, if there is one, to make room on its lane.
+    pub(crate) fn let_go_of_one(&self) -> bool {
+        self.idle.drop_oldest()
     }
 
     /// Closes streams that nobody has used for a while.

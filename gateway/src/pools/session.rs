@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,6 +17,8 @@ use adit_wire::{
 use arc_swap::ArcSwapOption;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
+
+use super::member::Member;
 
 /// One agent session. Ends once, for good: a reconnect is a new session.
 pub(crate) struct Session {
@@ -31,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) pulse: Pulse,
     /// Cancelled at the session's end.
     pub(crate) end: CancellationToken,
+    /// Its endpoints; their idle streams give way when a lane is full.
+    members: Mutex<Vec<Weak<Member>>>,
     lanes: [ArcSwapOption<Lane>; MAX_LANES as usize],
     lane_count: usize,
     draining: AtomicBool,
@@ -78,6 +85,7 @@ impl Session {
             join_key: terms.join_key,
             pulse: Pulse::new(),
             end: CancellationToken::new(),
+            members: Mutex::default(),
             lanes: Default::default(),
             lane_count: usize::from(terms.lane_count.clamp(1, MAX_LANES)),
             draining: AtomicBool::new(false),
@@ -100,6 +108,18 @@ impl Session {
     /// No new exchanges; running ones go on.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note of an endpoint that it serves.
+    pub(crate) fn serve(&self, member: &Arc<Member>) {
+        let mut members = self.members();
+        members.retain(|member| member.strong_count() > 0);
+        members.push(Arc::downgrade(member));
+    }
+
+    // Nothing panics while it holds the lock.
+    fn members(&self) -> MutexGuard<'_, Vec<Weak<Member>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a lane in its place. A lane that was there is closed.
@@ -156,10 +176,23 @@ impl Session {
         core: usize,
         request: &OpenRequest,
     ) -> Result<Stream, OpenFailure> {
-        match timeout(self.dial_timeout, self.open_unbounded(core, request)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(OpenFailure::Timeout),
-        }
+        let opening = async {
+            loop {
+                match self.open_unbounded(core, request).await {
+                    Err(OpenFailure::Busy) if self.let_go_of_one_idle() => {}
+                    opened => return opened,
+                }
+            }
+        };
+        timeout(self.dial_timeout, opening)
+            .await
+            .unwrap_or(Err(OpenFailure::Timeout))
+    }
+
+    fn let_go_of_one_idle(&self) -> bool {
+        let members = self.members();
+        let mut members = members.iter().filter_map(Weak::upgrade);
+        members.any(|member| member.let_go_of_one())
     }
 
     async fn open_unbounded(
