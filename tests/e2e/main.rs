@@ -13,6 +13,7 @@ mod attacks_headers;
 mod attacks_upgrades;
 mod http1;
 mod isolation;
+mod tunnel;
 mod reuse;
 mod http2;
 mod sse;

@@ -86,7 +86,6 @@ pub(crate) struct HandAgent {
     pub(crate) welcome: Welcome,
     incoming: Option<Incoming>,
     driving: JoinHandle<()>,
-    conversing: JoinHandle<()>,
     said: mpsc::Sender<AgentMessage>,
     answers: Answers,
     request: u64,
@@ -125,7 +124,7 @@ impl HandAgent {
         let heartbeat = welcome.heartbeat;
         let answers = Answers::default();
         let answering = answers.clone();
-        let conversing = tokio::spawn(async move {
+        tokio::spawn(async move {
             let pulse = Pulse::new();
             tokio::select! {
                 _ = control::<GatewayMessage, AgentMessage>(stream, heartbeat, &pulse, outgoing, heard) => {}
@@ -137,7 +136,6 @@ impl HandAgent {
             welcome,
             incoming: Some(incoming),
             driving,
-            conversing,
             said,
             answers,
             request: 0,
@@ -190,11 +188,6 @@ impl HandAgent {
                 tokio::spawn(answer_all(stream, name));
             }
         });
-    }
-
-    /// Says no more, not even pings, and hears nothing; the connection stays.
-    pub(crate) fn fall_silent(&self) {
-        self.conversing.abort();
     }
 
     /// Ends the connection as a pulled plug does.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
@@ -25,7 +25,7 @@ use tokio::{
 };
 
 /// HTTP/1.1 and h2c on one port. `/hang…` answers only once [`Named::release`] was called,
-/// `/close` closes its connection after the answer, everything else is answered `NAME PATH`.
+/// `/close` closes its connection after the answer, `/status/N` answers N and nothing else, everything else is answered `NAME PATH`.
 pub(crate) struct Named {
     address: SocketAddr,
     counts: Arc<Counts>,
@@ -138,6 +138,11 @@ async fn answer(
         counts.hanging.send_modify(|hanging| *hanging += 1);
         // The gate is only ever closed.
         drop(counts.gate.acquire().await);
+    }
+    if let Some(status) = path.strip_prefix("/status/") {
+        let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed());
+        *response.status_mut() = status.parse().unwrap();
+        return Ok(response);
     }
     let body = Full::new(Bytes::from(format!("{name} {path}"))).map_err(|never| match never {});
     let mut response = Response::new(body.boxed());
