@@ -96,6 +96,9 @@ pub enum BadTarget {
     /// A control byte, a space, `#`, or a byte outside ASCII.
     #[error("the request target holds a control byte, a space, `#` or a byte outside ASCII")]
     Byte,
+    /// `%00`, `%0a` or `%0d` in the path: whoever decodes it has a name cut short or a line split in two.
+    #[error("the path holds an encoded NUL, CR or LF")]
+    Encoded,
 }
 
 // === impl Host ===
@@ -190,6 +193,21 @@ impl Authority {
     }
 }
 
+impl AuthorityRef<'_> {
+    /// The canonical text, if the text this was read from spells it in another way.
+    pub fn respelled(&self, read_from: &[u8]) -> Option<String> {
+        let same = match (read_from.strip_prefix(self.host.as_bytes()), self.port) {
+            (Some(rest), None) => rest.is_empty(),
+            (Some([b':', digit, ..]), Some(_)) => *digit != b'0',
+            _ => false,
+        };
+        (!same).then(|| match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone().into_owned(),
+        })
+    }
+}
+
 impl fmt::Display for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.host.fmt(f)?;
@@ -216,8 +234,21 @@ impl<'a> Target<'a> {
             Some((path, query)) => (path, Some(query)),
             None => (text, None),
         };
+        if hides_a_line_end(path) {
+            return Err(BadTarget::Encoded);
+        }
         Ok(Self { path, query })
     }
+}
+
+fn hides_a_line_end(path: &str) -> bool {
+    let mut encoded = path.split("%0").skip(1);
+    encoded.any(|rest| {
+        matches!(
+            rest.as_bytes().first(),
+            Some(b'0' | b'a' | b'A' | b'd' | b'D')
+        )
+    })
 }
 
 /// Cuts `:port` off; the colons inside an IPv6 literal are not the port's.
@@ -382,6 +413,26 @@ mod tests {
     }
 
     #[test]
+    fn a08_another_spelling_is_told_from_the_canonical_one() {
+        let respelled = |text: &str| {
+            let authority = Authority::parse_borrowed(text.as_bytes()).unwrap();
+            authority.respelled(text.as_bytes())
+        };
+        for text in ["example.com", "example.com:8443", "[::1]", "[::1]:80"] {
+            assert_eq!(respelled(text), None, "{text}");
+        }
+        for (text, canonical) in [
+            ("EXAMPLE.com", "example.com"),
+            ("example.com.", "example.com"),
+            ("example.com.:80", "example.com:80"),
+            ("example.com:080", "example.com:80"),
+            ("[::0:1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(respelled(text).as_deref(), Some(canonical), "{text}");
+        }
+    }
+
+    #[test]
     fn a08_a_doubtful_authority_is_refused() {
         let refused = |text: &str| Authority::parse(text.as_bytes()).unwrap_err();
         assert_eq!(refused("user@example.com"), BadAuthority::UserInfo);
@@ -419,6 +470,16 @@ mod tests {
                 Err(BadTarget::Form),
                 "{target}"
             );
+        }
+        for target in ["/%00", "/a%0d%0ab", "/a/%0A", "/%0D?x", "/%0%00"] {
+            assert_eq!(
+                Target::parse(target.as_bytes()),
+                Err(BadTarget::Encoded),
+                "{target:?}"
+            );
+        }
+        for target in ["/?%00", "/a?b=%0d%0a", "/%09", "/%250a", "/%0", "/%"] {
+            assert!(Target::parse(target.as_bytes()).is_ok(), "{target:?}");
         }
         for target in ["/a#b", "/a b", "/a\r\nb", "/a\0", "/\u{7f}", "/ü", "/a\tb"] {
             assert_eq!(

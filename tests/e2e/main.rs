@@ -10,6 +10,7 @@ mod harness;
 mod attacks_downgrade;
 mod attacks_framing;
 mod attacks_headers;
+mod attacks_routing;
 mod attacks_upgrades;
 mod http1;
 mod isolation;

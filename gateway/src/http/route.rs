@@ -7,6 +7,7 @@ use adit_policy::{
     endpoint_url::{HostPattern, Scheme},
 };
 use http::{HeaderMap, HeaderValue, Uri, Version, header};
+use pingora_core::{ErrorType, OrErr};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -31,7 +32,7 @@ pub(super) fn route(
     let request = session.req_header();
     let facts = connection(session).ok_or_else(|| Instead::Page(ErrorPage::internal()))?;
     let client = forwarded::client(edge, facts, request).map_err(Instead::Page)?;
-    let routed = find(edge, facts, request, client)?;
+    let (routed, respelled) = find(edge, facts, request, client)?;
     let trusted = forwarded::is_trusted(edge, facts);
     let stamp = forwarded::Stamp {
         peer: facts.peer_value.clone(),
@@ -39,20 +40,24 @@ pub(super) fn route(
         trusted,
     };
     let header = session.req_header_mut();
-    forwarded::stamp(header, stamp).map_err(|_| Instead::Page(ErrorPage::internal()))?;
+    respelled
+        .map_or(Ok(()), |authority| respell(header, &authority))
+        .and_then(|()| forwarded::stamp(header, stamp))
+        .map_err(|_| Instead::Page(ErrorPage::internal()))?;
     exchange.routed = Some(routed);
     Ok(())
 }
 
+/// The route, and the authority's canonical text if the request spells it in another way.
 fn find(
     edge: &Edge,
     facts: &Connection,
     request: &RequestHeader,
     client: std::net::SocketAddr,
-) -> Result<Routed, Instead> {
+) -> Result<(Routed, Option<String>), Instead> {
     check_shape(edge, request).map_err(Instead::Page)?;
-    let authority = authority(request).map_err(Instead::Page)?;
-    let authority = Authority::parse_borrowed(authority)
+    let text = authority(request).map_err(Instead::Page)?;
+    let authority = Authority::parse_borrowed(text)
         .map_err(|error| Instead::Page(ErrorPage::bad_request(&error.to_string())))?;
     let routes = edge.endpoints.snapshot();
     let host: &str = &authority.host;
@@ -79,14 +84,26 @@ fn find(
     {
         return Err(Instead::Page(ErrorPage::misdirected()));
     }
-    Ok(Routed {
+    let routed = Routed {
         scheme,
         host: canonical(endpoint, host)?,
         client,
         grpc: is_grpc(&request.headers),
         endpoint: Arc::clone(endpoint),
         member: None,
-    })
+    };
+    Ok((routed, authority.respelled(text)))
+}
+
+/// The service may choose by the host as well: it gets the spelling that was routed on.
+fn respell(request: &mut RequestHeader, authority: &str) -> Result<(), Box<pingora_core::Error>> {
+    if request.uri.authority().is_some() {
+        let mut parts = request.uri.clone().into_parts();
+        parts.authority = authority.parse().ok();
+        let uri = Uri::from_parts(parts);
+        request.set_uri(uri.or_err(ErrorType::InternalError, "a canonical authority is none")?);
+    }
+    request.insert_header("Host", authority)
 }
 
 /// What HTTP/1's gate has checked before, and HTTP/2 has no gate for.
