@@ -23,3 +23,4 @@ mod forwarded;
 mod policy;
 mod errors;
 mod limits;
+mod grpc;
