@@ -9,6 +9,7 @@ mod harness;
 
 mod attacks_downgrade;
 mod attacks_framing;
+mod agent_life;
 mod attacks_headers;
 mod attacks_routing;
 mod attacks_upgrades;

@@ -124,7 +124,7 @@ impl Gateway {
 }
 
 /// Tokens are for tests only, so they may be as plain as names.
-fn token_of(agent: &str) -> String {
+pub(crate) fn token_of(agent: &str) -> String {
     format!("adit_token-of-{agent}-in-tests")
 }
 

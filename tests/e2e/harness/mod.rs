@@ -10,7 +10,7 @@
 //!
 //! - [`Gateway`]: in this process, built from the text of a `gateway.yaml`
 //! - [`Agent`]: in this process, through the public API of `adit-agent`
-//! - [`AditProcess`]: the real command, which can be killed, stopped and measured
+//! - [`AditProcess`]: the real command, which can be killed, stopped and measured; [`command`]: as an agent or a gateway
 //! - [`Service`]: a service that says what it received; [`RawService`]: one that follows a script, byte for byte
 //! - [`stage`]: all of these set up to judge requests by hand
 //! - [`named`]: a service that answers its name and counts its connections
@@ -20,6 +20,7 @@
 //! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
 
 mod agent;
+pub(crate) mod command;
 mod curl;
 pub(crate) mod gateway;
 pub(crate) mod h2;

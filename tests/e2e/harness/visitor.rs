@@ -22,11 +22,16 @@ pub(crate) struct Visitor2(http2::SendRequest<Empty<Bytes>>);
 
 impl Visitor {
     pub(crate) async fn connect(to: SocketAddr) -> Self {
-        let tcp = TcpStream::connect(to).await.unwrap();
-        tcp.set_nodelay(true).unwrap();
+        Self::try_connect(to).await.unwrap()
+    }
+
+    /// The same where perhaps nobody listens.
+    pub(crate) async fn try_connect(to: SocketAddr) -> std::io::Result<Self> {
+        let tcp = TcpStream::connect(to).await?;
+        tcp.set_nodelay(true)?;
         let (send, connection) = http1::handshake(TokioIo::new(tcp)).await.unwrap();
         tokio::spawn(connection);
-        Self(send)
+        Ok(Self(send))
     }
 
     /// The response's head; its body is still to be read.

@@ -1,0 +1,112 @@
+//! The real command in its two roles: an agent whose configuration file knows the gateway, and a gateway.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
+
+use super::{AditProcess, Gateway, gateway};
+
+/// Where the configuration file lies in a home.
+pub(crate) fn config_file(home: &TempDir) -> PathBuf {
+    home.path().join(".config/adit/adit.yml")
+}
+
+/// A home whose configuration file names a gateway, its authority and a token.
+pub(crate) fn home(connect_url: &str, ca: &Path, token: &str) -> Arc<TempDir> {
+    let home = TempDir::new().unwrap();
+    let file = config_file(&home);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let text = format!(
+        "version: 3\nagent:\n  connect_url: {connect_url}\n  connect_cas: {}\n  authtoken: {token}\n",
+        ca.display()
+    );
+    std::fs::write(file, text).unwrap();
+    Arc::new(home)
+}
+
+/// `adit ARGS…` of the agent `tester`.
+pub(crate) fn agent<A: AsRef<str>>(
+    gateway: &Gateway,
+    args: impl IntoIterator<Item = A>,
+) -> AditProcess {
+    let home = home(&gateway.connect_url(), gateway.ca_pem(), &gateway.token());
+    AditProcess::spawn_in(home, args, &[])
+}
+
+/// `adit http` for this service, online at this URL.
+pub(crate) async fn online(gateway: &Gateway, url: &str, service: SocketAddr) -> AditProcess {
+    let mut agent = agent(gateway, ["http", &service.to_string(), "--url", url]);
+    agent
+        .wait_for_line(|line| line.contains("started tunnel"))
+        .await;
+    agent
+}
+
+/// `adit gateway`, with the agent `tester`. It can be ended and started again on the same ports.
+pub(crate) struct GatewayProcess {
+    pub(crate) process: AditProcess,
+    dir: Arc<TempDir>,
+    https: SocketAddr,
+    http: SocketAddr,
+    extra: String,
+}
+
+impl GatewayProcess {
+    /// Starts one with more lines for its `gateway.yaml`, on any ports.
+    pub(crate) async fn start(extra: &str) -> Self {
+        Self::start_in(Arc::new(TempDir::new().unwrap()), (0, 0), extra.to_owned()).await
+    }
+
+    /// Waits for its end, and starts it again.
+    pub(crate) async fn again(mut self) -> Self {
+        assert!(
+            self.process.wait_exit().await.success(),
+            "{}",
+            self.process.output()
+        );
+        Self::start_in(self.dir, (self.https.port(), self.http.port()), self.extra).await
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// A home whose configuration file names this gateway and the agent `tester`.
+    pub(crate) fn home(&self) -> Arc<TempDir> {
+        let ca = self.dir.path().join("data/ca.pem");
+        home(
+            &format!("localhost:{}", self.https.port()),
+            &ca,
+            &gateway::token_of("tester"),
+        )
+    }
+
+    async fn start_in(dir: Arc<TempDir>, ports: (u16, u16), extra: String) -> Self {
+        let agents = [("tester".to_owned(), vec!["bind:*".to_owned()])];
+        let file = gateway::write(dir.path(), ports, &agents, &extra);
+        let args = ["gateway", "--config", file.to_str().unwrap()];
+        let mut process = AditProcess::spawn_in(Arc::clone(&dir), args, &[]);
+        let https = address(&mut process, "https").await;
+        let http = address(&mut process, "http").await;
+        Self {
+            process,
+            dir,
+            https,
+            http,
+            extra,
+        }
+    }
+}
+
+async fn address(process: &mut AditProcess, scheme: &str) -> SocketAddr {
+    let scheme = format!("scheme={scheme} ");
+    let line = process
+        .wait_for_line(|line| line.contains("msg=listening") && line.contains(&scheme))
+        .await;
+    let address = line.split_once("addr=").unwrap().1;
+    address.split(' ').next().unwrap().parse().unwrap()
+}
