@@ -71,7 +71,7 @@ async fn serve(start: Start) -> io::Result<()> {
     } = start;
     let (finish, finishing) = watch::channel(false);
     let core = Arc::new(Core {
-        proxy: Arc::new(proxy(&edge, index)),
+        proxy: Arc::new(proxy(&edge, index, finishing.clone())),
         edge,
         stop: stop.clone(),
         finishing,
@@ -107,13 +107,13 @@ async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::UnboundedReceiver<Ar
     }
 }
 
-fn proxy(edge: &Arc<Edge>, core: usize) -> HttpProxy<Proxy> {
+fn proxy(edge: &Arc<Edge>, core: usize, finishing: watch::Receiver<bool>) -> HttpProxy<Proxy> {
     let limits = edge.limits();
     let conf = Arc::new(ServerConf {
         threads: 1,
         ..ServerConf::default()
     });
-    let mut proxy = pingora_proxy::http_proxy(&conf, Proxy::new(Arc::clone(edge), core));
+    let mut proxy = pingora_proxy::http_proxy(&conf, Proxy::new(Arc::clone(edge), core, finishing));
     let mut options = pingora_core::apps::HttpServerOptions::default();
     options.h2c = true;
     options.h2_idle_timeout = Some(limits.idle_timeout.0);

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, StatusCode, Version, header};
 use pingora_core::{Error, ErrorSource, ErrorType, Result, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use tokio::sync::watch;
 
 use super::{
     adapt, answer, decide,
@@ -22,12 +23,18 @@ use crate::{edge::Edge, front::io::connection};
 pub(crate) struct Proxy {
     edge: Arc<Edge>,
     upstreams: Upstreams,
+    /// True once running exchanges are to be the last ones of their connections.
+    finishing: watch::Receiver<bool>,
 }
 
 impl Proxy {
-    pub(crate) fn new(edge: Arc<Edge>, core: usize) -> Self {
+    pub(crate) fn new(edge: Arc<Edge>, core: usize, finishing: watch::Receiver<bool>) -> Self {
         let upstreams = Upstreams::new(core, &edge.config.limits);
-        Self { edge, upstreams }
+        Self {
+            edge,
+            upstreams,
+            finishing,
+        }
     }
 }
 
@@ -168,6 +175,10 @@ impl ProxyHttp for Proxy {
             return Ok(());
         }
         adapt::remove_own_headers(response);
+        if *self.finishing.borrow() {
+            // The connection is closed after this response, and the client is told.
+            session.set_keepalive(None);
+        }
         if session.req_header().version == Version::HTTP_10
             && response.remove_header(&header::TRANSFER_ENCODING).is_some()
         {
