@@ -25,3 +25,6 @@ mod policy;
 mod errors;
 mod limits;
 mod grpc;
+mod bodies;
+mod shutdown;
+mod examples;

@@ -5,7 +5,7 @@ use std::{ffi::OsString, process::Stdio};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-use super::{Gateway, soon};
+use super::{Public, soon};
 
 /// What curl got and how it ended.
 #[derive(Debug)]
@@ -42,14 +42,14 @@ impl CurlOutput {
 
 /// Runs curl with these arguments. URLs need no port: the gateway's is filled in.
 pub(crate) async fn curl<A: AsRef<str>>(
-    gateway: &Gateway,
+    gateway: &impl Public,
     args: impl IntoIterator<Item = A>,
 ) -> CurlOutput {
     soon("curl", command(gateway, args)).await
 }
 
 async fn command<A: AsRef<str>>(
-    gateway: &Gateway,
+    gateway: &impl Public,
     args: impl IntoIterator<Item = A>,
 ) -> CurlOutput {
     let head = NamedTempFile::new().unwrap();

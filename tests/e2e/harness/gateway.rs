@@ -10,6 +10,8 @@ use std::{
 use adit_gateway::{Config, token::TokenHash};
 use tempfile::TempDir;
 
+use super::Public;
+
 /// A running gateway of the domain `localhost` with a local certificate authority. Dropping it ends it.
 pub(crate) struct Gateway {
     running: adit_gateway::Gateway,
@@ -104,17 +106,7 @@ impl Gateway {
 
     /// The public URL with its port: `https://app.localhost/x` becomes `https://app.localhost:40123/x`.
     pub(crate) fn url(&self, url: &str) -> String {
-        let (scheme, rest) = url.split_once("://").unwrap();
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, path) = rest.split_at(end);
-        if host.contains(':') {
-            return url.to_owned();
-        }
-        let port = match scheme {
-            "https" | "wss" => self.https().port(),
-            _ => self.http().port(),
-        };
-        format!("{scheme}://{host}:{port}{path}")
+        Public::url(self, url)
     }
 
     /// Ends it in order, within the deadline.

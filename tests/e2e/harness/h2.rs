@@ -6,13 +6,13 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use super::{Gateway, soon, tls};
+use super::{Public, soon, tls};
 
 /// A request's body.
 pub(crate) type Body = BoxBody<Bytes, std::convert::Infallible>;
 
 /// HTTP/2 over TLS, agreed by ALPN.
-pub(crate) async fn connect_tls(gateway: &Gateway, sni: &str) -> SendRequest<Body> {
+pub(crate) async fn connect_tls(gateway: &impl Public, sni: &str) -> SendRequest<Body> {
     let io = soon("a TLS handshake", tls::connect(gateway, sni, &["h2"]))
         .await
         .unwrap();
@@ -21,7 +21,7 @@ pub(crate) async fn connect_tls(gateway: &Gateway, sni: &str) -> SendRequest<Bod
 }
 
 /// HTTP/2 on the plain port, by prior knowledge.
-pub(crate) async fn connect_plain(gateway: &Gateway) -> SendRequest<Body> {
+pub(crate) async fn connect_plain(gateway: &impl Public) -> SendRequest<Body> {
     let tcp = TcpStream::connect(gateway.http()).await.unwrap();
     tcp.set_nodelay(true).unwrap();
     over(TokioIo::new(tcp)).await

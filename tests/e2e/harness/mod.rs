@@ -22,12 +22,14 @@
 mod agent;
 pub(crate) mod command;
 mod curl;
+mod deployed;
 pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod h2raw;
 pub(crate) mod hand_agent;
 pub(crate) mod named;
 mod process;
+mod public;
 pub(crate) mod raw;
 mod raw_service;
 pub(crate) mod relay;
@@ -40,10 +42,12 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use agent::{Agent, event};
 pub(crate) use curl::{CurlOutput, curl};
+pub(crate) use deployed::{Deployed, listening};
 pub(crate) use gateway::Gateway;
 pub(crate) use process::AditProcess;
+pub(crate) use public::Public;
 pub(crate) use raw_service::{RawConn, RawService};
-pub(crate) use service::{Received, Service, pattern};
+pub(crate) use service::{Received, Service, mebibyte, pattern};
 
 /// The longest wait for anything that is bound to happen. A test that meets it has failed.
 pub(crate) const LONGEST: Duration = Duration::from_secs(20);
@@ -59,6 +63,13 @@ pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
 /// The SHA-256 of some bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
+}
+
+/// The SHA-256 of the same bytes so many times.
+pub(crate) fn sha256_of_many(bytes: &[u8], times: usize) -> String {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    (0..times).for_each(|_| digest.update(bytes));
+    hex(digest.finish().as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,13 +1,13 @@
 //! A client that sends exactly the bytes it is given, over TCP or TLS, and reads answers without kindness.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
-use super::{Gateway, soon, tls};
+use super::{Public, soon, tls};
 
 /// An answer as it stood on the wire.
 pub(crate) struct RawAnswer {
@@ -40,7 +40,11 @@ pub(crate) async fn send(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> RawAnswer
 }
 
 /// The same over TLS with this server name, HTTP/1.1.
-pub(crate) async fn send_tls(gateway: &Gateway, sni: &str, bytes: impl AsRef<[u8]>) -> RawAnswer {
+pub(crate) async fn send_tls(
+    gateway: &impl Public,
+    sni: &str,
+    bytes: impl AsRef<[u8]>,
+) -> RawAnswer {
     let mut client = Client::connect_tls(gateway, sni, &["http/1.1"]).await;
     client.send(bytes).await;
     client.answer().await
@@ -92,7 +96,7 @@ impl Client {
     }
 
     /// TLS to the gateway's public port.
-    pub(crate) async fn connect_tls(gateway: &Gateway, sni: &str, alpn: &[&str]) -> Self {
+    pub(crate) async fn connect_tls(gateway: &impl Public, sni: &str, alpn: &[&str]) -> Self {
         Self::over(
             soon("a TLS handshake", tls::connect(gateway, sni, alpn))
                 .await
@@ -120,6 +124,12 @@ impl Client {
             self.io.flush().await
         })
         .await
+    }
+
+    /// Sends bytes; `false` if they are not all taken within a second, which is what a full pipe looks like.
+    pub(crate) async fn try_send_now(&mut self, bytes: &[u8]) -> bool {
+        let sent = tokio::time::timeout(Duration::from_secs(1), self.io.write_all(bytes)).await;
+        matches!(sent, Ok(Ok(())))
     }
 
     /// Says that nothing more will be sent.
@@ -171,6 +181,25 @@ impl Client {
         });
         let bytes: Vec<u8> = self.unread.drain(..end + mark.len()).collect();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// So many bytes, read and thrown away; their digest. `None` if the connection ends before.
+    pub(crate) async fn digest(&mut self, length: usize) -> Option<String> {
+        let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+        let mut left = length;
+        loop {
+            let n = left.min(self.unread.len());
+            digest.update(&self.unread[..n]);
+            self.unread.drain(..n);
+            left -= n;
+            if left == 0 {
+                return Some(super::hex(digest.finish().as_ref()));
+            }
+            self.unread.reserve(64 * 1024);
+            if !soon("more bytes", self.fill()).await {
+                return None;
+            }
+        }
     }
 
     /// Everything until the connection ends.

@@ -6,6 +6,7 @@
 //! | `/status/N` | status N, a short body where one is allowed |
 //! | `/bytes/N` | N bytes with content-length |
 //! | `/chunks/N` | N bytes without content-length |
+//! | `/mebibytes/N` | N times [`mebibyte`], with content-length, made as it is sent |
 //! | `/slow-head` | like any other, but only after [`Service::release`] |
 //! | `/slow-body` | `begun `, and after [`Service::release`] `done` |
 //! | `/events` | server-sent events, each sent by [`Service::send_event`] |
@@ -209,6 +210,7 @@ async fn answer(
                 .map(move |at| bytes.slice(at..bytes.len().min(at + 16 * 1024)));
             Response::new(streamed(stream::iter(pieces)))
         }
+        ["", "mebibytes", n] => mebibytes(n.parse().unwrap()),
         ["", "slow-body"] => {
             let waits = Arc::clone(&state);
             let done = stream::once(async move {
@@ -285,6 +287,18 @@ fn with_status(status: u16) -> Response<Body> {
     response
 }
 
+fn mebibytes(n: usize) -> Response<Body> {
+    let mebibyte = mebibyte();
+    let mut response = Response::new(streamed(stream::iter(
+        (0..n).map(move |_| mebibyte.clone()),
+    )));
+    let length = (n << 20).to_string();
+    response
+        .headers_mut()
+        .insert("content-length", length.parse().unwrap());
+    response
+}
+
 fn events(state: &Arc<State>) -> Response<Body> {
     let reader = Reader(Arc::clone(state));
     let told = state.events.subscribe();
@@ -307,6 +321,11 @@ fn streamed(pieces: impl Stream<Item = Bytes> + Send + Sync + 'static) -> Body {
 /// Bytes that differ from place to place, so that a lost or doubled piece shows.
 pub(crate) fn pattern(length: usize) -> Bytes {
     (0..length).map(|at| (at / 251 + at) as u8).collect()
+}
+
+/// A mebibyte of [`pattern`].
+pub(crate) fn mebibyte() -> Bytes {
+    pattern(1 << 20)
 }
 
 /// Counts a request that is dropped before it was answered.

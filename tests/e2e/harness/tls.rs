@@ -9,10 +9,10 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::Gateway;
+use super::Public;
 
 /// A client configuration that trusts this gateway and offers these protocols.
-pub(crate) fn config(gateway: &Gateway, alpn: &[&str]) -> ClientConfig {
+pub(crate) fn config(gateway: &impl Public, alpn: &[&str]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(gateway.ca_pem()).unwrap())
@@ -29,7 +29,7 @@ pub(crate) fn config(gateway: &Gateway, alpn: &[&str]) -> ClientConfig {
 
 /// Connects to the public port under a name.
 pub(crate) async fn connect(
-    gateway: &Gateway,
+    gateway: &impl Public,
     sni: &str,
     alpn: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {

@@ -1,0 +1,96 @@
+//! A gateway and an agent as processes of their own, as people run them.
+
+use std::{fmt::Display, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use tempfile::TempDir;
+
+use super::{AditProcess, gateway};
+
+/// The `adit gateway` and the `adit start` of one folder.
+pub(crate) struct Deployed {
+    pub(crate) gateway: AditProcess,
+    pub(crate) agent: AditProcess,
+    pub(crate) https: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) ca_pem: PathBuf,
+    home: Arc<TempDir>,
+    extra: String,
+}
+
+const LOG: [&str; 4] = ["--log", "stdout", "--log-format", "logfmt"];
+
+// === impl Deployed ===
+
+impl Deployed {
+    /// Starts both and waits until the agent serves each URL. `extra` is more of `gateway.yaml`.
+    pub(crate) async fn start(extra: &str, endpoints: &[(&str, &dyn Display)]) -> Self {
+        let home = Arc::new(TempDir::new().unwrap());
+        let (gateway, https, http) = start_gateway(&home, (0, 0), extra).await;
+        let ca_pem = home.path().join("data/ca.pem");
+        let mut yaml = format!(
+            "version: 3\nagent: {{ authtoken: {}, connect_url: \"localhost:{}\", connect_cas: \"{}\" }}\nendpoints:\n",
+            gateway::token_of("tester"),
+            https.port(),
+            ca_pem.display()
+        );
+        for (at, (url, upstream)) in endpoints.iter().enumerate() {
+            yaml.push_str(&format!(
+                "  - {{ name: e{at}, url: \"{url}\", upstream: {{ url: \"{upstream}\" }} }}\n"
+            ));
+        }
+        std::fs::write(home.path().join("adit.yaml"), yaml).unwrap();
+        let args = ["start", "--all", "--config", "adit.yaml"]
+            .into_iter()
+            .chain(LOG);
+        let mut agent = AditProcess::spawn_in(Arc::clone(&home), args, &[]);
+        for _ in endpoints {
+            agent
+                .wait_for_line(|line| line.contains("started tunnel"))
+                .await;
+        }
+        Self {
+            gateway,
+            agent,
+            https,
+            http,
+            ca_pem,
+            home,
+            extra: extra.to_owned(),
+        }
+    }
+
+    /// Starts another gateway process in the place of one that has ended: same ports, same authority.
+    pub(crate) async fn start_gateway_again(&mut self) {
+        let ports = (self.https.port(), self.http.port());
+        self.gateway = start_gateway(&self.home, ports, &self.extra).await.0;
+    }
+}
+
+async fn start_gateway(
+    home: &Arc<TempDir>,
+    ports: (u16, u16),
+    extra: &str,
+) -> (AditProcess, SocketAddr, SocketAddr) {
+    let agents = [("tester".to_owned(), vec!["bind:*".to_owned()])];
+    gateway::write(home.path(), ports, &agents, extra);
+    let args = ["gateway", "--config", "gateway.yaml"]
+        .into_iter()
+        .chain(LOG);
+    let mut gateway = AditProcess::spawn_in(Arc::clone(home), args, &[]);
+    let https = listening(&mut gateway, "https").await;
+    let http = listening(&mut gateway, "http").await;
+    (gateway, https, http)
+}
+
+/// The address that the process says it listens on.
+pub(crate) async fn listening(gateway: &mut AditProcess, scheme: &str) -> SocketAddr {
+    let scheme = format!("scheme={scheme} ");
+    let line = gateway
+        .wait_for_line(|line| line.contains("listening") && line.contains(&scheme))
+        .await;
+    let (_, address) = line.split_once("addr=").unwrap();
+    let address = address.split(' ').next().unwrap().trim_matches('"');
+    address
+        .parse()
+        .unwrap_or_else(|error| panic!("{error}: {line}"))
+}
