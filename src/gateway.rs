@@ -9,7 +9,7 @@ use crate::{
     cli::Shared,
     exit::Failure,
     log::{Destination, Format, Threshold, Writer},
-    policy_file, runtime, settings,
+    runtime, settings,
     signals::Signals,
     terminal,
 };
@@ -82,16 +82,10 @@ fn check(files: &[PathBuf]) -> Result<(), Failure> {
     }
 }
 
-/// The file, and the policies that it only names.
+/// The file, and the certificates and policies that it only names.
 fn check_one(file: &Path) -> Result<(), Failure> {
     let config = adit_gateway::Config::load(file).map_err(Failure::mistake)?;
-    let policies = config
-        .endpoints
-        .iter()
-        .filter_map(|entry| entry.traffic_policy_file.as_deref());
-    policies
-        .map(policy_file::read)
-        .try_for_each(|policy| policy.map(drop))
+    adit_gateway::Gateway::check(config).map_err(Failure::mistake)
 }
 
 fn token(name: &str) -> Result<(), Failure> {

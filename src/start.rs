@@ -64,9 +64,9 @@ impl Start {
             .into_iter()
             .filter(chosen)
             .map(|EndpointConfig { options, upstream }| Endpoint {
+                random: options.wanted_url().is_empty(),
                 options,
                 upstream,
-                random: false,
             })
             .collect();
         Plan {

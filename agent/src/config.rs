@@ -12,11 +12,14 @@ use std::{
     time::Duration,
 };
 
-use adit_policy::{document::Mistake, secret::Secret};
+use adit_policy::{
+    document::{self, Document, Mistake},
+    secret::Secret,
+};
 
 pub use self::file::{ConsoleUi, Log, LogFormat, LogLevel};
 use self::{
-    file::{Binding, EndpointText, File, Peek},
+    file::{Binding, EndpointText, File, Peek, Policies},
     merge::merge,
 };
 use crate::{Agent, AgentBuilder, ConnectCas, ConnectUrl, EndpointOptions, Upstream};
@@ -201,7 +204,11 @@ impl EndpointConfig {
             (Some(inline), None) => {
                 Some(serde_yaml::to_string(&inline).map_err(|error| wrong(error.to_string()))?)
             }
-            (None, Some(path)) => Some(read(&path)?),
+            (None, Some(path)) => {
+                let policy = read(&path)?;
+                document::read::<Document>(&path.display().to_string(), &policy)?;
+                Some(policy)
+            }
             (None, None) => None,
         };
         let mut options = EndpointOptions::new(&text.name)
@@ -233,9 +240,7 @@ impl File {
             path: path.into(),
             what,
         };
-        match adit_policy::document::read::<Option<Peek>>(&shown, text)?
-            .and_then(|peek| peek.version)
-        {
+        match document::read::<Option<Peek>>(&shown, text)?.and_then(|peek| peek.version) {
             Some(3) => {}
             Some(old @ 1..3) => {
                 return Err(version(format!(
@@ -250,7 +255,8 @@ impl File {
             }
             None => return Err(version("it needs `version: 3`".into())),
         }
-        let mut file: Self = adit_policy::document::read(&shown, text)?;
+        let mut file: Self = document::read(&shown, text)?;
+        document::read::<Policies>(&shown, text)?;
         file.resolve_paths(path.parent().unwrap_or_else(|| Path::new("")));
         file.refuse_twins()?;
         Ok(file)

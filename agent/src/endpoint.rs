@@ -169,6 +169,12 @@ impl EndpointOptions {
         &self.spec.name
     }
 
+    /// The URL that was asked for; empty if any will do.
+    #[must_use]
+    pub fn wanted_url(&self) -> &str {
+        &self.spec.url
+    }
+
     pub(crate) fn into_spec(self, forwards_to: String) -> Result<EndpointSpec, OptionError> {
         let Self { mut spec } = self;
         if spec.name.is_empty() {

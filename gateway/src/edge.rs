@@ -169,7 +169,8 @@ impl Edge {
     }
 }
 
-fn declare(entries: Vec<EndpointEntry>, env: &Env) -> Result<Vec<Declared>, StartError> {
+/// Builds the policies of the configuration's endpoints.
+pub(crate) fn declare(entries: Vec<EndpointEntry>, env: &Env) -> Result<Vec<Declared>, StartError> {
     let mut declared = Vec::with_capacity(entries.len());
     for entry in entries {
         let url = EndpointUrl {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use adit_policy::env::Env;
 use rustls::pki_types::CertificateDer;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,11 +18,11 @@ use tracing::{info, warn};
 use crate::{
     config::{Config, ConfigError},
     core::{self, Start},
-    edge::{Addresses, Edge},
+    edge::{self, Addresses, Edge},
     front::{
         accept::{self, Kind},
         local_ca::LocalCa,
-        tls::TlsError,
+        tls::{Certificates, TlsError},
     },
 };
 
@@ -95,6 +96,16 @@ impl Gateway {
             .map_or(1, usize::from)
             .min(MAX_CORES);
         Self::start_on(config, cores)
+    }
+
+    /// Checks all that can be checked without listening: certificates and their keys, and policies.
+    ///
+    /// # Errors
+    /// When a certificate or a policy cannot be used.
+    pub fn check(config: Config) -> Result<(), StartError> {
+        Certificates::load(&config.tls.certificates, None)?;
+        edge::declare(config.endpoints, &Env::system())?;
+        Ok(())
     }
 
     fn start_on(config: Config, cores: usize) -> Result<Self, StartError> {

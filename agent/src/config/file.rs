@@ -25,6 +25,19 @@ pub(super) struct Peek {
     pub(super) version: Option<u64>,
 }
 
+/// The policies that stand in a file, read only for their mistakes: what is sent is their text.
+#[derive(Debug, Deserialize)]
+pub(super) struct Policies {
+    #[serde(default, rename = "endpoints")]
+    _endpoints: Vec<PolicyOf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PolicyOf {
+    #[serde(default, rename = "traffic_policy")]
+    _policy: Option<adit_policy::document::Document>,
+}
+
 /// A whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

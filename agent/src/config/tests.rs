@@ -132,7 +132,12 @@ fn what_would_be_served_to_the_wrong_people_is_refused() {
     assert!(endpoint("bindings: [internal]").contains("bindings: [public]"));
     assert!(endpoint("bindings: []").contains("bindings: [public]"));
     assert!(endpoint("agent_tls_termination: {}").contains("not available"));
-    assert!(endpoint("traffic_policy: {}, traffic_policy_file: p").contains("exclude each other"));
+    assert!(
+        endpoint(
+            "traffic_policy: {on_http_request: [{actions: [{type: deny}]}]}, traffic_policy_file: p"
+        )
+        .contains("exclude each other")
+    );
     assert!(refused("version: 3\nendpoints: [{name: a}]\n").contains("it needs upstream.url"));
     assert!(
         refused("version: 3\nendpoints: [{name: a, upstream: {url: 80}}, {name: a, upstream: {url: 81}}]\n")
@@ -143,10 +148,14 @@ fn what_would_be_served_to_the_wrong_people_is_refused() {
 #[test]
 fn later_files_win_and_paths_are_seen_from_their_file() {
     let folder = folder("merge");
-    fs::write(folder.join("policy.yaml"), "on_http_request: []\n").unwrap();
+    fs::write(
+        folder.join("policy.yaml"),
+        "on_http_request: [{actions: [{type: deny}]}]\n",
+    )
+    .unwrap();
     fs::write(
         folder.join("one.yaml"),
-        "version: 3\nagent: {authtoken: one, metadata: kept}\nendpoints:\n  - {name: a, weight: 7, url: a.example.com, upstream: {url: 1, protocol: http2}}\n  - {name: b, upstream: {url: 2}, traffic_policy: {x: 1}}\n",
+        "version: 3\nagent: {authtoken: one, metadata: kept}\nendpoints:\n  - {name: a, weight: 7, url: a.example.com, upstream: {url: 1, protocol: http2}}\n  - {name: b, upstream: {url: 2}, traffic_policy: {on_http_request: [{actions: [{type: deny}]}]}}\n",
     )
     .unwrap();
     fs::write(
@@ -177,7 +186,10 @@ fn later_files_win_and_paths_are_seen_from_their_file() {
         .clone()
         .into_spec(String::new())
         .unwrap();
-    assert_eq!(b.traffic_policy.as_deref(), Some("on_http_request: []\n"));
+    assert_eq!(
+        b.traffic_policy.as_deref(),
+        Some("on_http_request: [{actions: [{type: deny}]}]\n")
+    );
     fs::remove_dir_all(folder).unwrap();
 }
 
@@ -193,4 +205,29 @@ fn a_file_that_is_not_there_is_named() {
 fn debug_hides_the_token() {
     let config = parse("version: 3\nagent: {authtoken: adit_hidden}\n").unwrap();
     assert!(!format!("{config:?} {:?}", config.builder()).contains("hidden"));
+}
+
+#[test]
+fn a_mistake_in_a_policy_is_shown_where_it_stands() {
+    let inline = refused(
+        "version: 3\nendpoints:\n  - name: app\n    upstream: { url: \"3000\" }\n    traffic_policy:\n      \
+         on_http_request:\n        - actions: [{ type: denny }]\n",
+    );
+    assert!(inline.starts_with("adit.yaml:7:"), "{inline}");
+
+    let folder = folder("policy");
+    fs::write(
+        folder.join("p.yaml"),
+        "on_http_request:\n  - actions:\n      - type: denny\n",
+    )
+    .unwrap();
+    fs::write(
+        folder.join("adit.yaml"),
+        "version: 3\nendpoints: [{ name: app, upstream: { url: \"3000\" }, traffic_policy_file: p.yaml }]\n",
+    )
+    .unwrap();
+    let in_file = Config::load(&[folder.join("adit.yaml")])
+        .unwrap_err()
+        .to_string();
+    assert!(in_file.contains("p.yaml:3:"), "{in_file}");
 }
