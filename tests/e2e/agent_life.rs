@@ -16,7 +16,7 @@ use crate::harness::{
     AditProcess, Agent, Gateway, RawService, command,
     command::GatewayProcess,
     named::Named,
-    raw, soon,
+    raw, soon, token_of,
     visitor::{Visitor, until, visit, whole},
 };
 
@@ -249,7 +249,7 @@ async fn a_second_interrupt_ends_an_agent_at_once() {
 async fn a_gateway_restarted_under_load_is_found_again_by_its_agent_at_the_same_url() {
     let gateway = GatewayProcess::start("").await;
     let service = Named::start("app").await;
-    let home = gateway.home();
+    let home = gateway.home(&token_of("tester"));
     let endpoints = format!(
         "endpoints:\n- {{ name: web, url: \"http://\", upstream: {{ url: \"{}\" }} }}\n",
         service.address()

@@ -9,8 +9,12 @@ mod harness;
 
 mod attacks_downgrade;
 mod attacks_framing;
+mod agent_auth;
 mod agent_life;
 mod attacks_headers;
+mod attacks_agents;
+mod attacks_tunnel;
+mod take_over;
 mod attacks_routing;
 mod attacks_upgrades;
 mod http1;

@@ -46,9 +46,12 @@ pub(crate) async fn online(gateway: &Gateway, url: &str, service: SocketAddr) ->
     agent
 }
 
-/// `adit gateway`, with the agent `tester`. It can be ended and started again on the same ports.
+/// `adit gateway`, with the agent `tester` and a log at level debug. It can be ended and started
+/// again on the same ports.
 pub(crate) struct GatewayProcess {
     pub(crate) process: AditProcess,
+    /// Names with their access lists, as the next start will have them.
+    pub(crate) agents: Vec<(String, Vec<String>)>,
     dir: Arc<TempDir>,
     https: SocketAddr,
     http: SocketAddr,
@@ -58,42 +61,49 @@ pub(crate) struct GatewayProcess {
 impl GatewayProcess {
     /// Starts one with more lines for its `gateway.yaml`, on any ports.
     pub(crate) async fn start(extra: &str) -> Self {
-        Self::start_in(Arc::new(TempDir::new().unwrap()), (0, 0), extra.to_owned()).await
+        let dir = Arc::new(TempDir::new().unwrap());
+        let agents = vec![("tester".to_owned(), vec!["bind:*".to_owned()])];
+        Self::start_in(dir, (0, 0), agents, extra.to_owned()).await
     }
 
     /// Waits for its end, and starts it again.
     pub(crate) async fn again(mut self) -> Self {
-        assert!(
-            self.process.wait_exit().await.success(),
-            "{}",
-            self.process.output()
-        );
-        Self::start_in(self.dir, (self.https.port(), self.http.port()), self.extra).await
+        let ended = self.process.wait_exit().await;
+        assert!(ended.success(), "{}", self.process.output());
+        let ports = (self.https.port(), self.http.port());
+        Self::start_in(self.dir, ports, self.agents, self.extra).await
     }
 
     pub(crate) fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// A home whose configuration file names this gateway and the agent `tester`.
-    pub(crate) fn home(&self) -> Arc<TempDir> {
+    /// A home whose configuration file names this gateway and a token.
+    pub(crate) fn home(&self, token: &str) -> Arc<TempDir> {
         let ca = self.dir.path().join("data/ca.pem");
-        home(
-            &format!("localhost:{}", self.https.port()),
-            &ca,
-            &gateway::token_of("tester"),
-        )
+        home(&format!("localhost:{}", self.https.port()), &ca, token)
     }
 
-    async fn start_in(dir: Arc<TempDir>, ports: (u16, u16), extra: String) -> Self {
-        let agents = [("tester".to_owned(), vec!["bind:*".to_owned()])];
+    async fn start_in(
+        dir: Arc<TempDir>,
+        ports: (u16, u16),
+        agents: Vec<(String, Vec<String>)>,
+        extra: String,
+    ) -> Self {
         let file = gateway::write(dir.path(), ports, &agents, &extra);
-        let args = ["gateway", "--config", file.to_str().unwrap()];
+        let args = [
+            "gateway",
+            "--log-level",
+            "debug",
+            "--config",
+            file.to_str().unwrap(),
+        ];
         let mut process = AditProcess::spawn_in(Arc::clone(&dir), args, &[]);
         let https = address(&mut process, "https").await;
         let http = address(&mut process, "http").await;
         Self {
             process,
+            agents,
             dir,
             https,
             http,

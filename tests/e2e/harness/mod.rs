@@ -43,7 +43,7 @@ use std::{future::Future, time::Duration};
 pub(crate) use agent::{Agent, event};
 pub(crate) use curl::{CurlOutput, curl};
 pub(crate) use deployed::{Deployed, listening};
-pub(crate) use gateway::Gateway;
+pub(crate) use gateway::{Gateway, token_of};
 pub(crate) use process::AditProcess;
 pub(crate) use public::Public;
 pub(crate) use raw_service::{RawConn, RawService};
