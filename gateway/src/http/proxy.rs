@@ -82,9 +82,9 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
-        let _ = session;
+        let upgrade = session.get_header(header::UPGRADE).is_some();
         match decide::member(exchange) {
-            Some(member) => Ok(self.upstreams.peer(member, exchange)),
+            Some(member) => Ok(self.upstreams.peer(member, exchange, upgrade)),
             None => {
                 let page = exchange
                     .dial
@@ -119,8 +119,11 @@ impl ProxyHttp for Proxy {
         _: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        _: &mut Exchange,
+        exchange: &mut Exchange,
     ) -> Result<()> {
+        if let (true, Some(dial)) = (end, &exchange.dial) {
+            dial.request_ended();
+        }
         // HTTP/2 may end a body with an empty frame. Pingora would write it as an empty chunk and
         // then the last chunk as well, which the service takes for the next request.
         if end && body.as_ref().is_some_and(Bytes::is_empty) {

@@ -21,7 +21,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -83,8 +83,17 @@ pub(super) struct Dial {
     fresh: bool,
     ended: AtomicBool,
     reused: AtomicBool,
+    reading: AtomicU8,
     failure: Mutex<Option<OpenFailure>>,
 }
+
+// When the response may be read. Pingora takes the end of a request's body for the end of the upgraded
+// connection if it reads a 101 first, and which of the two it takes first is left to chance. So the 101 waits.
+const FREELY: u8 = 0;
+/// Not before the request has ended.
+const AFTER_THE_REQUEST: u8 = 1;
+/// It has ended, but Pingora's upstream half has yet to be told: it is, while this read is pending.
+const NEXT_TIME: u8 = 2;
 
 // === impl Upstreams ===
 
@@ -106,7 +115,14 @@ impl Upstreams {
     }
 
     /// A peer that leads to this member and no other.
-    pub(super) fn peer(&self, member: Arc<Member>, exchange: &mut Exchange) -> Box<HttpPeer> {
+    ///
+    /// `upgrade`: the request asks to switch protocols.
+    pub(super) fn peer(
+        &self,
+        member: Arc<Member>,
+        exchange: &mut Exchange,
+        upgrade: bool,
+    ) -> Box<HttpPeer> {
         let grpc = exchange.routed.as_ref().is_some_and(|routed| routed.grpc);
         // gRPC needs HTTP/2 all the way, whatever the agent said of its service.
         let protocol = if grpc {
@@ -127,6 +143,7 @@ impl Upstreams {
             fresh: exchange.dial.as_ref().is_some_and(|last| last.was_reused()),
             ended: AtomicBool::new(false),
             reused: AtomicBool::new(false),
+            reading: AtomicU8::new(if upgrade { AFTER_THE_REQUEST } else { FREELY }),
             failure: Mutex::new(None),
         });
         exchange.dial = Some(Arc::clone(&dial));
@@ -141,6 +158,23 @@ impl Dial {
     /// The whole response has been read.
     pub(super) fn response_ended(&self) {
         self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// The whole request has been handed to Pingora's upstream half.
+    pub(super) fn request_ended(&self) {
+        if self.reading.load(Ordering::Relaxed) == AFTER_THE_REQUEST {
+            self.reading.store(NEXT_TIME, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a read has to wait. The end of the request wakes it.
+    fn holds_back(&self, cx: &Context<'_>) -> bool {
+        let reading = self.reading.load(Ordering::Relaxed);
+        if reading == NEXT_TIME {
+            self.reading.store(FREELY, Ordering::Relaxed);
+            cx.waker().wake_by_ref();
+        }
+        reading != FREELY
     }
 
     /// Whether the stream had carried other exchanges before, so that its service may have closed it.
@@ -248,6 +282,9 @@ impl AsyncRead for Lent {
         let Some(stream) = &mut this.stream else {
             return Poll::Ready(Ok(()));
         };
+        if this.dial.holds_back(cx) {
+            return Poll::Pending;
+        }
         let polled = Pin::new(stream).poll_read(cx, buf);
         if polled.is_pending() && this.dial.ended.load(Ordering::Relaxed) {
             this.give_back = true;
