@@ -311,7 +311,7 @@ async fn a_service_may_speak_http_2_itself() {
         .upstream(service.addr())
         .protocol_http2();
     let _agent = agent.start().await;
-    for version in ["--http1.1", "--http2"] {
+    for version in ["--http1.1", "--http2", "--http2", "--http1.1"] {
         let answer = curl(
             &gateway,
             [version, "--data", "hello", "https://app.localhost/x"],
@@ -321,7 +321,13 @@ async fn a_service_may_speak_http_2_itself() {
         assert_eq!(answer.json()["version"], "HTTP/2.0");
         assert_eq!(answer.json()["body_sha256"], sha256(b"hello"));
     }
-    assert_eq!(service.counts().connections, 1);
+    // Each of the gateway's cores has a connection of its own.
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert!(
+        service.counts().connections <= cores,
+        "{:?}",
+        service.counts()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
