@@ -8,6 +8,7 @@
 mod harness;
 
 mod attacks_downgrade;
+mod attacks_floods;
 mod attacks_framing;
 mod agent_auth;
 mod agent_life;
@@ -16,6 +17,7 @@ mod attacks_agents;
 mod attacks_tunnel;
 mod take_over;
 mod attacks_routing;
+mod attacks_slow;
 mod attacks_upgrades;
 mod http1;
 mod isolation;

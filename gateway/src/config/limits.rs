@@ -39,7 +39,8 @@ pub struct Limits {
     pub handshakes: u32,
     /// Unfinished TLS handshakes of one address (one /64 for IPv6). Default 128.
     pub handshakes_per_ip: u32,
-    /// HTTP/2 requests at once on one connection. Default 100.
+    /// HTTP/2 requests at once on one connection. Of those that the client has given up, as many again may
+    /// still be at work; more get 429. Default 100.
     pub http2_streams: u32,
     /// Endpoints one agent session may bind. Default 1000.
     pub endpoints_per_session: usize,

@@ -18,6 +18,7 @@ use super::{
     gate::HeadSwitch,
     hello,
     io::{Connection, PublicIo},
+    running::Running,
 };
 use crate::core::Core;
 
@@ -92,6 +93,7 @@ async fn serve_plain(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, admis
         sni: None,
         tls: false,
         switch: HeadSwitch::new(),
+        running: Running::default(),
     };
     let rules = core.edge.gate_rules();
     core.http(PublicIo::new(

@@ -16,6 +16,7 @@ use super::{
     accept::{Admission, address_value},
     gate::HeadSwitch,
     io::{Connection, PublicIo},
+    running::Running,
 };
 use crate::{agents, core::Core};
 
@@ -70,6 +71,7 @@ pub(crate) async fn serve(
         sni: wanted.sni,
         tls: true,
         switch: HeadSwitch::new(),
+        running: Running::default(),
     };
     let rules = core.edge.gate_rules();
     core.http(PublicIo::new(tls, id, connection, http2, rules, admission))

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use super::{
     accept::Admission,
     gate::{Gate, GateRules, HeadSwitch, PREFACE},
+    running::Running,
 };
 
 /// Enough for a response head and a small body in one packet, little enough for an idle connection.
@@ -39,6 +40,8 @@ pub(crate) struct Connection {
     pub(crate) tls: bool,
     /// Told when an exchange ends.
     pub(crate) switch: HeadSwitch,
+    /// Its exchanges.
+    pub(crate) running: Running,
 }
 
 impl fmt::Debug for Connection {

@@ -3,7 +3,8 @@
 //! - [`accept`]: listeners, and how many connections anyone may have
 //! - [`hello`]: what a TLS client wants, by SNI and ALPN
 //! - [`tls`]: certificates; [`local_ca`]: our own authority for development
-//! - [`io`]: the form Pingora accepts; [`gate`] and [`head`]: what may pass to it
+//! - [`io`]: the form Pingora accepts; [`gate`] and [`head`]: what may pass to it; [`running`]: how
+//!   much of it at once
 
 pub(crate) mod accept;
 pub(crate) mod gate;
@@ -11,4 +12,5 @@ pub(crate) mod head;
 pub(crate) mod hello;
 pub(crate) mod io;
 pub(crate) mod local_ca;
+pub(crate) mod running;
 pub(crate) mod tls;

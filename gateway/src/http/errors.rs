@@ -172,6 +172,15 @@ impl ErrorPage {
         )
     }
 
+    pub(super) fn too_many_at_once() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            50012,
+            "this connection has too many requests at once",
+            "Give up fewer requests, or wait for their answers.",
+        )
+    }
+
     pub(super) fn policy_fault(code: u16) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

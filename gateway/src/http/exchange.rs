@@ -6,12 +6,17 @@ use adit_policy::{Policy, action::Reply, canonical::Host, endpoint_url::Scheme};
 use tokio::time::Instant;
 
 use super::{errors::ErrorPage, upstream::Dial};
-use crate::pools::{endpoints::Endpoint, member::Member};
+use crate::{
+    front::running::Place,
+    pools::{endpoints::Endpoint, member::Member},
+};
 
 /// One exchange, from its first hook to its last.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(super) began: Instant,
+    /// Its place on its connection, until all work for it has ended.
+    pub(super) place: Option<Place>,
     pub(super) routed: Option<Routed>,
     /// Members that could not be reached.
     pub(super) tried: Vec<u64>,
@@ -46,6 +51,7 @@ impl Exchange {
     pub(super) fn begin() -> Self {
         Self {
             began: Instant::now(),
+            place: None,
             routed: None,
             tried: Vec::new(),
             dial: None,

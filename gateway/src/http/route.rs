@@ -31,6 +31,10 @@ pub(super) fn route(
 ) -> Result<(), Instead> {
     let request = session.req_header();
     let facts = connection(session).ok_or_else(|| Instead::Page(ErrorPage::internal()))?;
+    // As many again as there may be streams: those that were reset and whose work has not ended yet.
+    let most = edge.limits().http2_streams.saturating_mul(2);
+    let place = facts.running.enter(most);
+    exchange.place = Some(place.ok_or_else(|| Instead::Page(ErrorPage::too_many_at_once()))?);
     let client = forwarded::client(edge, facts, request).map_err(Instead::Page)?;
     let (routed, respelled) = find(edge, facts, request, client)?;
     let trusted = forwarded::is_trusted(edge, facts);

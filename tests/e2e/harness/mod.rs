@@ -12,7 +12,7 @@
 //! - [`Agent`]: in this process, through the public API of `adit-agent`
 //! - [`AditProcess`]: the real command, which can be killed, stopped and measured; [`command`]: as an agent or a gateway
 //! - [`Service`]: a service that says what it received; [`RawService`]: one that follows a script, byte for byte
-//! - [`stage`]: all of these set up to judge requests by hand
+//! - [`stage`]: all of these set up to judge requests by hand; [`siege`]: the same to be flooded
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
@@ -34,6 +34,7 @@ pub(crate) mod raw;
 mod raw_service;
 pub(crate) mod relay;
 mod service;
+pub(crate) mod siege;
 pub(crate) mod stage;
 pub(crate) mod tls;
 pub(crate) mod visitor;
