@@ -79,12 +79,29 @@ impl fmt::Debug for TokenHash {
 
 impl<'de> Deserialize<'de> for TokenHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            de::Error::custom(
-                "a token hash is `sha256:` and 64 hexadecimal digits; `adit gateway token NAME` prints one",
-            )
-        })
+        // Read in the visitor, so that a mistake is told at its own place.
+        struct Hash;
+
+        impl de::Visitor<'_> for Hash {
+            type Value = TokenHash;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "`sha256:` and 64 hexadecimal digits; `adit gateway token NAME` prints them",
+                )
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TokenHash, E> {
+                let wrong = || {
+                    E::custom(
+                        "a token hash is `sha256:` and 64 hexadecimal digits; `adit gateway token NAME` prints one",
+                    )
+                };
+                TokenHash::parse(text).ok_or_else(wrong)
+            }
+        }
+
+        deserializer.deserialize_str(Hash)
     }
 }
 

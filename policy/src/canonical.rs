@@ -9,7 +9,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Visitor},
+};
 use thiserror::Error;
 
 /// Longest host name that DNS can carry; a longer one is refused.
@@ -139,8 +142,22 @@ impl FromStr for Host {
 
 impl<'de> Deserialize<'de> for Host {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(D::Error::custom)
+        // Read in the visitor, so that a mistake is told at its own place.
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Host;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a host name or an address")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Host, E> {
+                Host::parse(text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Name)
     }
 }
 
