@@ -52,7 +52,7 @@ impl Binds {
     }
 
     /// Does what the agent asks until it has no more to say.
-    pub(super) async fn run(&mut self, mut heard: mpsc::Receiver<AgentMessage>) {
+    pub(super) async fn run(&mut self, heard: &mut mpsc::Receiver<AgentMessage>) {
         let mut sweep = interval(SWEEP);
         loop {
             tokio::select! {

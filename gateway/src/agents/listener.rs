@@ -190,17 +190,25 @@ async fn run_first(
     say: mpsc::Receiver<GatewayMessage>,
     binds: &mut Binds,
 ) -> String {
-    let (hear, heard) = mpsc::channel::<AgentMessage>(16);
-    tokio::select! {
+    let (hear, mut heard) = mpsc::channel::<AgentMessage>(16);
+    // What was said before the end is heard before the end.
+    let why = tokio::select! {
+        biased;
         why = control(stream, core.edge.heartbeat(), &session.pulse, say, hear) => why.to_string(),
-        () = binds.run(heard) => "closed by the agent".into(),
+        () = binds.run(&mut heard) => "closed by the agent".into(),
         () = session.end.cancelled() => "closed by the gateway".into(),
         () = lane.closed() => "connection closed".into(),
         Some(_) = incoming.accept() => {
             warn!(session = session.id, "the agent opened a stream of its own, which the protocol does not know");
             "protocol broken".into()
         }
+    };
+    while let Ok(message) = heard.try_recv() {
+        if matches!(message, AgentMessage::Drain) {
+            session.drain();
+        }
     }
+    why
 }
 
 async fn run_further(
