@@ -33,4 +33,6 @@ mod limits;
 mod grpc;
 mod bodies;
 mod shutdown;
+mod command;
+mod command_http;
 mod examples;

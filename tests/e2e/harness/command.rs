@@ -1,14 +1,17 @@
 //! The real command in its two roles: an agent whose configuration file knows the gateway, and a gateway.
 
 use std::{
+    ffi::OsStr,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::Stdio,
     sync::Arc,
 };
 
 use tempfile::TempDir;
+use tokio::process::Command;
 
-use super::{AditProcess, Gateway, gateway};
+use super::{AditProcess, Gateway, gateway, soon};
 
 /// Where the configuration file lies in a home.
 pub(crate) fn config_file(home: &TempDir) -> PathBuf {
@@ -99,8 +102,8 @@ impl GatewayProcess {
             file.to_str().unwrap(),
         ];
         let mut process = AditProcess::spawn_in(Arc::clone(&dir), args, &[]);
-        let https = address(&mut process, "https").await;
-        let http = address(&mut process, "http").await;
+        let https = listening(&mut process, "https").await;
+        let http = listening(&mut process, "http").await;
         Self {
             process,
             agents,
@@ -112,11 +115,43 @@ impl GatewayProcess {
     }
 }
 
-async fn address(process: &mut AditProcess, scheme: &str) -> SocketAddr {
+/// Where a gateway says that it listens.
+pub(crate) async fn listening(process: &mut AditProcess, scheme: &str) -> SocketAddr {
     let scheme = format!("scheme={scheme} ");
     let line = process
         .wait_for_line(|line| line.contains("msg=listening") && line.contains(&scheme))
         .await;
     let address = line.split_once("addr=").unwrap().1;
     address.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// What a command that ends by itself said, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs `adit ARGS…` in a home, to its end.
+pub(crate) async fn run<A: AsRef<OsStr>>(
+    home: &TempDir,
+    args: impl IntoIterator<Item = A>,
+) -> Told {
+    let running = Command::new(env!("CARGO_BIN_EXE_adit"))
+        .args(args)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", home.path())
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = soon("the command to end", running).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Told {
+        code: output.status.code().unwrap_or(-1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }

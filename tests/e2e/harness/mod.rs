@@ -27,6 +27,7 @@ pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod h2raw;
 pub(crate) mod hand_agent;
+pub(crate) mod lines;
 pub(crate) mod named;
 mod process;
 mod public;

@@ -140,9 +140,14 @@ impl AditProcess {
         assert!(status.success(), "kill -s {name} {pid}");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it said was heard.
     pub(crate) async fn wait_exit(&mut self) -> ExitStatus {
-        soon("the process to end", self.child.wait()).await.unwrap()
+        let status = soon("the process to end", self.child.wait()).await.unwrap();
+        soon("its last line", async {
+            while self.changed.changed().await.is_ok() {}
+        })
+        .await;
+        status
     }
 
     /// Resident memory at this moment, in KiB.
