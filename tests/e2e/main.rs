@@ -15,6 +15,8 @@ mod agent_life;
 mod attacks_headers;
 mod attacks_agents;
 mod attacks_tunnel;
+mod screen;
+mod sdk;
 mod take_over;
 mod attacks_routing;
 mod attacks_slow;

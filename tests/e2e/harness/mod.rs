@@ -38,6 +38,7 @@ mod service;
 pub(crate) mod siege;
 pub(crate) mod stage;
 pub(crate) mod tls;
+pub(crate) mod terminal;
 pub(crate) mod visitor;
 
 use std::{future::Future, time::Duration};
