@@ -1,7 +1,7 @@
 //! A gateway inside another process, for people who have none: local certificates, one token.
 
 use std::{
-    fmt,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -13,7 +13,7 @@ use crate::{
     Config, Gateway, StartError, TlsError,
     agents::Acl,
     config::{AgentEntry, Limits, Listen, Tls},
-    token,
+    token::{self, TokenHash},
 };
 
 /// The domain under which everything lies; browsers and resolvers lead it to this machine.
@@ -50,32 +50,22 @@ impl Embedded {
     /// # Errors
     /// When no port is free or the data directory cannot be used.
     pub async fn start(options: EmbeddedOptions) -> Result<Self, StartError> {
-        let https = free_port(options.https)?;
-        let http = free_port(options.http)?;
         let (authtoken, token_hash) = token::generate();
-        let local = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let domain = Host::parse(DOMAIN).map_err(|error| TlsError::LocalCa(error.to_string()))?;
-        let config = Config {
-            domain,
-            listen: Listen {
-                https: local(https),
-                http: local(http),
-            },
-            data_dir: options.data_dir,
-            tls: Tls {
-                certificates: Vec::new(),
-                local_ca: true,
-            },
-            trusted_proxies: Vec::new(),
-            agents: vec![AgentEntry {
-                name: "embedded".into(),
-                token_hash,
-                acl: Acl::everything(),
-            }],
-            endpoints: Vec::new(),
-            limits: Limits::default(),
+        let mut tries = 0;
+        let (https, http, gateway) = loop {
+            let https = free_port(options.https)?;
+            let http = free_port(options.http)?;
+            let config = config(&options, (https, http), token_hash.clone())?;
+            match Gateway::start(config).await {
+                // Somebody was quicker: another one that was started at the same moment, mostly.
+                Err(StartError::Listen { source, .. })
+                    if source.kind() == io::ErrorKind::AddrInUse && tries < TRIES =>
+                {
+                    tries += 1;
+                }
+                started => break (https, http, started?),
+            }
         };
-        let gateway = Gateway::start(config).await?;
         let (ca_file, ca_certificate) = gateway
             .local_ca()
             .map(|(file, certificate)| (file.to_owned(), certificate))
@@ -138,6 +128,34 @@ impl fmt::Debug for Embedded {
             .field("ca_file", &self.ca_file)
             .finish_non_exhaustive()
     }
+}
+
+fn config(
+    options: &EmbeddedOptions,
+    (https, http): (u16, u16),
+    token_hash: TokenHash,
+) -> Result<Config, StartError> {
+    let local = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    Ok(Config {
+        domain: Host::parse(DOMAIN).map_err(|error| TlsError::LocalCa(error.to_string()))?,
+        listen: Listen {
+            https: local(https),
+            http: local(http),
+        },
+        data_dir: options.data_dir.clone(),
+        tls: Tls {
+            certificates: Vec::new(),
+            local_ca: true,
+        },
+        trusted_proxies: Vec::new(),
+        agents: vec![AgentEntry {
+            name: "embedded".into(),
+            token_hash,
+            acl: Acl::everything(),
+        }],
+        endpoints: Vec::new(),
+        limits: Limits::default(),
+    })
 }
 
 /// The first port that nobody listens on. SO_REUSEPORT would let us share one with another gateway of

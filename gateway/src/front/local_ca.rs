@@ -44,9 +44,7 @@ impl LocalCa {
     pub(crate) fn open(data_dir: &Path, domain: Host) -> Result<Self, TlsError> {
         let bad = |error: &dyn fmt::Display| TlsError::LocalCa(error.to_string());
         let (file, key_file) = (data_dir.join("ca.pem"), data_dir.join("ca-key.pem"));
-        if !file.exists() || !key_file.exists() {
-            create(data_dir, &file, &key_file).map_err(|error| bad(&error))?;
-        }
+        make_once(data_dir, &file, &key_file).map_err(|error| bad(&error))?;
         let at = |path: &Path, error: &dyn fmt::Display| TlsError::File {
             path: path.to_owned(),
             reason: error.to_string(),
@@ -125,8 +123,22 @@ impl LocalCa {
     }
 }
 
-fn create(data_dir: &Path, file: &Path, key_file: &Path) -> io::Result<()> {
+/// Two processes that start at once must not end up with the key of one and the certificate of the other.
+fn make_once(data_dir: &Path, file: &Path, key_file: &Path) -> io::Result<()> {
+    if file.exists() && key_file.exists() {
+        return Ok(());
+    }
     crate::data_dir::create(data_dir)?;
+    let one_at_a_time = fs::File::create(data_dir.join("ca.lock"))?;
+    one_at_a_time.lock()?;
+    if file.exists() && key_file.exists() {
+        return Ok(());
+    }
+    create(file, key_file)
+}
+
+/// The certificate comes last: where it lies, the key does, too.
+fn create(file: &Path, key_file: &Path) -> io::Result<()> {
     let key = KeyPair::generate().map_err(io::Error::other)?;
     let mut params = ca_params();
     valid_for(&mut params, CA_DAYS);
@@ -149,9 +161,11 @@ fn ca_params() -> CertificateParams {
     params
 }
 
+/// Whoever sees the file sees all of it.
 fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
     // A file that exists keeps its old mode, so it must go first.
-    match fs::remove_file(path) {
+    match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
@@ -159,9 +173,10 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
         .write(true)
         .create_new(true)
         .mode(mode)
-        .open(path)?;
+        .open(&unfinished)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(unfinished, path)
 }
 
 /// From yesterday, for clocks that run late.
@@ -198,6 +213,30 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let again = LocalCa::open(&data, domain).unwrap();
         assert_eq!(first.certificate(), again.certificate());
+    }
+
+    #[test]
+    fn processes_that_start_at_once_share_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let domain = Host::parse("localhost").unwrap();
+        let all_at_once = std::sync::Barrier::new(8);
+        let certificates: Vec<_> = std::thread::scope(|scope| {
+            let openers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        all_at_once.wait();
+                        let ca = LocalCa::open(dir.path(), domain.clone()).unwrap();
+                        assert!(ca.identity(&domain).is_some());
+                        ca.certificate()
+                    })
+                })
+                .collect();
+            openers
+                .into_iter()
+                .map(|opener| opener.join().unwrap())
+                .collect()
+        });
+        assert!(certificates.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
     #[test]
