@@ -115,7 +115,7 @@ impl Bindings {
         }
         session.say(AgentMessage::Bind {
             request: key,
-            endpoint,
+            endpoint: Box::new(endpoint),
         });
         self.publish(session);
     }

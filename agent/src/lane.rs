@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use adit_wire::{
-    Incoming, Lane, LaneError, OpenError, Pulse, Side, control,
+    Incoming, Lane, LaneError, Nothing, OpenError, Pulse, Side, control,
     limits::STREAMS_PER_LANE,
     message::{Answer, Greeting, Heartbeat, Join},
 };
-use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
@@ -161,10 +160,6 @@ impl Drop for CloseOnDrop {
         self.0.close();
     }
 }
-
-/// A message that cannot be said, and is a fault when heard.
-#[derive(Debug, Serialize, Deserialize)]
-enum Nothing {}
 
 #[cfg(test)]
 mod tests {

@@ -194,7 +194,7 @@ impl Peer {
     /// The endpoint that the agent asks for next.
     pub(crate) async fn asked(&mut self) -> (u64, EndpointSpec) {
         match self.hear().await {
-            Some(AgentMessage::Bind { request, endpoint }) => (request, endpoint),
+            Some(AgentMessage::Bind { request, endpoint }) => (request, *endpoint),
             other => panic!("bind expected, not {other:?}"),
         }
     }

@@ -34,6 +34,10 @@ enum Beat<M> {
     Say(M),
 }
 
+/// A message that cannot be said, and is a fault when heard: for lanes that carry heartbeats only.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Nothing {}
+
 /// What the heartbeat knows about the peer; shared with whoever asks.
 #[derive(Debug)]
 pub struct Pulse {

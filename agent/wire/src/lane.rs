@@ -161,13 +161,14 @@ impl fmt::Debug for Lane {
 /// The accepting half of a lane.
 #[derive(Debug)]
 pub struct Incoming {
-    arrived: mpsc::Receiver<Stream>,
+    /// Boxed, because a queue holds room for many before the first one comes.
+    arrived: mpsc::Receiver<Box<Stream>>,
 }
 
 impl Incoming {
     /// The next stream the peer opens, or `None` once the lane has ended.
     pub async fn accept(&mut self) -> Option<Stream> {
-        self.arrived.recv().await
+        self.arrived.recv().await.map(|stream| *stream)
     }
 }
 
@@ -183,7 +184,7 @@ pub struct Driver<IO> {
     flusher: Flusher<IO>,
     asked: mpsc::UnboundedReceiver<Asked>,
     next: Option<Asked>,
-    arrive: mpsc::Sender<Stream>,
+    arrive: mpsc::Sender<Box<Stream>>,
     asked_to_close: Pin<Box<WaitForCancellationFutureOwned>>,
     goodbye: Option<Pin<Box<Sleep>>>,
     let_others_write: bool,
@@ -227,7 +228,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             match self.connection.poll_next_inbound(cx) {
                 // A peer that opens streams faster than they are taken has them reset.
                 Poll::Ready(Some(Ok(stream))) => {
-                    drop(self.arrive.try_send(Stream::new(stream, None)));
+                    drop(self.arrive.try_send(Box::new(Stream::new(stream, None))));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(broken(error))),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),

@@ -42,7 +42,7 @@ pub mod limits;
 pub mod message;
 mod stream;
 
-pub use control::{ControlEnd, Pulse, control};
+pub use control::{ControlEnd, Nothing, Pulse, control};
 pub use frame::FrameError;
 pub use lane::{Driver, Incoming, Lane, LaneError, OpenError, Side, lane};
 pub use stream::Stream;

@@ -155,8 +155,8 @@ pub enum AgentMessage {
     Bind {
         /// Chosen by the agent; comes back in the answer.
         request: u64,
-        /// What to serve.
-        endpoint: EndpointSpec,
+        /// What to serve. Boxed, because queues hold room for the largest message many times over.
+        endpoint: Box<EndpointSpec>,
     },
     /// Gives a URL back.
     Unbind {
@@ -201,7 +201,7 @@ pub enum GatewayMessage {
     },
     /// One exchange ended, for the agent's display. Sent only if the endpoint asked for it, and
     /// left out rather than waited for when the control stream is slow.
-    Exchange(ExchangeReport),
+    Exchange(Box<ExchangeReport>),
 }
 
 /// An endpoint as an agent asks for it.

@@ -76,7 +76,7 @@ impl Binds {
     async fn hear(&mut self, message: AgentMessage) {
         match message {
             AgentMessage::Bind { request, endpoint } => {
-                let answer = match self.bind(endpoint) {
+                let answer = match self.bind(*endpoint) {
                     Ok((endpoint, url)) => GatewayMessage::Bound {
                         request,
                         endpoint,

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use adit_wire::{
-    Incoming, Lane, Side, Stream, control, frame, lane,
+    Incoming, Lane, Nothing, Side, Stream, control, frame, lane,
     limits::{GREETING_DEADLINE, GREETING_FRAME, OLDEST_VERSION, VERSION},
     message::{
         AgentMessage, Answer, GatewayMessage, Greeting, Hello, Join, RefusalCode, Refused, Welcome,
@@ -36,8 +36,11 @@ const METADATA: usize = 4096;
 /// Bytes of an agent's id, and of the text that says what program it is.
 const AGENT_ID: usize = 128;
 
+/// Boxed, because it is handed from future to future, and each would keep a place of its size.
+type AgentTls = Box<TlsStream<TcpStream>>;
+
 /// Serves one connection of an agent, from the end of its TLS handshake to its own end.
-pub(crate) async fn serve(core: Arc<Core>, mut tls: TlsStream<TcpStream>, peer: SocketAddr) {
+pub(crate) async fn serve(core: Arc<Core>, mut tls: AgentTls, peer: SocketAddr) {
     let greeting = frame::read::<Greeting, _>(&mut tls, GREETING_FRAME);
     let greeting = match timeout(GREETING_DEADLINE, greeting).await {
         Ok(Ok(greeting)) => greeting,
@@ -45,11 +48,11 @@ pub(crate) async fn serve(core: Arc<Core>, mut tls: TlsStream<TcpStream>, peer: 
         Err(_) => return debug!(%peer, "an agent's greeting took too long"),
     };
     let answered = match greeting {
-        Greeting::Hello(hello) => begin(&core, &mut tls, hello).await,
-        Greeting::Join(join) => extend(&core, &mut tls, &join).await,
+        Greeting::Hello(hello) => Box::pin(begin(&core, &mut tls, hello)).await,
+        Greeting::Join(join) => Box::pin(extend(&core, &mut tls, &join)).await,
     };
     match answered {
-        Ok((session, index)) => run(core, tls, session, index).await,
+        Ok((session, place)) => run(core, tls, session, place).await,
         Err(refused) => {
             info!(%peer, reason = %refused, "agent refused");
             refuse(tls, refused).await;
@@ -68,11 +71,7 @@ enum Place {
     Further(u16),
 }
 
-async fn begin(
-    core: &Core,
-    tls: &mut TlsStream<TcpStream>,
-    hello: Hello,
-) -> Result<Begun, Refused> {
+async fn begin(core: &Core, tls: &mut AgentTls, hello: Hello) -> Result<Begun, Refused> {
     let edge = &core.edge;
     let agent = authenticate(&edge.config.agents, hello.token.expose())?.clone();
     let version = agree(hello.versions)?;
@@ -106,11 +105,7 @@ async fn begin(
     Ok((session, Place::First { say: queue, agent }))
 }
 
-async fn extend(
-    core: &Core,
-    tls: &mut TlsStream<TcpStream>,
-    join: &Join,
-) -> Result<Begun, Refused> {
+async fn extend(core: &Core, tls: &mut AgentTls, join: &Join) -> Result<Begun, Refused> {
     let unknown = || Refused {
         code: RefusalCode::Stale,
         reason: "there is no such session".into(),
@@ -135,7 +130,7 @@ async fn extend(
 }
 
 /// Runs a lane until it ends. The end of lane 0 is the end of its session.
-async fn run(core: Arc<Core>, tls: TlsStream<TcpStream>, session: Arc<Session>, place: Place) {
+async fn run(core: Arc<Core>, tls: AgentTls, session: Arc<Session>, place: Place) {
     let (lane, mut incoming, driver) = lane(tls, Side::Gateway);
     core.spawn_agent(async move {
         if let Err(error) = driver.await {
@@ -218,8 +213,8 @@ async fn run_further(
     incoming: &mut Incoming,
     lane: &Lane,
 ) {
-    let (_hold, say) = mpsc::channel::<GatewayMessage>(1);
-    let (hear, _unused) = mpsc::channel::<AgentMessage>(1);
+    let (_hold, say) = mpsc::channel::<Nothing>(1);
+    let (hear, _unused) = mpsc::channel::<Nothing>(1);
     let pulse = adit_wire::Pulse::new();
     tokio::select! {
         why = control(stream, core.edge.heartbeat(), &pulse, say, hear) => {
@@ -287,7 +282,7 @@ fn check_texts(hello: &Hello) -> Result<(), Refused> {
     })
 }
 
-async fn refuse(mut tls: TlsStream<TcpStream>, refused: Refused) {
+async fn refuse(mut tls: AgentTls, refused: Refused) {
     let goodbye = async {
         frame::write(&mut tls, &Answer::Refused(refused), GREETING_FRAME).await?;
         tls.shutdown().await?;

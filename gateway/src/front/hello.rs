@@ -43,7 +43,9 @@ pub(crate) async fn serve(
         return debug!(%peer, "too many unfinished TLS handshakes, closed");
     };
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
-    let start = match timeout_at(deadline, hello).await {
+    // Boxed, here and below: a connection may idle for hours, and what its handshake needed is given
+    // back when that is over instead of being part of its task.
+    let start = match Box::pin(timeout_at(deadline, hello)).await {
         Ok(Ok(start)) => start,
         Ok(Err(error)) => return debug!(%peer, %error, "no TLS client"),
         Err(_) => return debug!(%peer, "the TLS handshake took too long"),
@@ -56,8 +58,8 @@ pub(crate) async fn serve(
     let Some(config) = core.edge.certificates.for_clients(wanted.sni.as_ref()) else {
         return debug!(%peer, "no certificate for the name the client asked for");
     };
-    let tls = match timeout_at(deadline, start.into_stream(config)).await {
-        Ok(Ok(tls)) => tls,
+    let tls = match Box::pin(timeout_at(deadline, start.into_stream(config))).await {
+        Ok(Ok(tls)) => Box::new(tls),
         Ok(Err(error)) => return debug!(%peer, %error, "the TLS handshake failed"),
         Err(_) => return debug!(%peer, "the TLS handshake took too long"),
     };
@@ -96,8 +98,8 @@ pub(crate) async fn serve_agent(core: Arc<Core>, arrival: Arrival) {
         Err(error) => return debug!(%peer, %error, "an agent's connection could not be moved"),
     };
     let start = StartHandshake::from_parts(accepted, stream);
-    let tls = match timeout_at(deadline, start.into_stream(config)).await {
-        Ok(Ok(tls)) => tls,
+    let tls = match Box::pin(timeout_at(deadline, start.into_stream(config))).await {
+        Ok(Ok(tls)) => Box::new(tls),
         Ok(Err(error)) => return debug!(%peer, %error, "an agent's TLS handshake failed"),
         Err(_) => return debug!(%peer, "an agent's TLS handshake took too long"),
     };

@@ -163,7 +163,7 @@ impl Session {
         exchange.missed = missed;
         if self
             .say
-            .try_send(GatewayMessage::Exchange(exchange))
+            .try_send(GatewayMessage::Exchange(Box::new(exchange)))
             .is_err()
         {
             self.unreported.fetch_add(missed + 1, Ordering::Relaxed);

@@ -154,7 +154,7 @@ impl HandAgent {
         self.answers.0.lock().unwrap().insert(self.request, answer);
         self.say(AgentMessage::Bind {
             request: self.request,
-            endpoint,
+            endpoint: Box::new(endpoint),
         })
         .await;
         soon("the answer to a bind", answered).await.unwrap()
