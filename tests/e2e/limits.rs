@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use adit_agent::Event;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
-use crate::harness::{Agent, Gateway, RawService, Service, h2, pattern, raw, soon};
+use crate::harness::{Agent, Gateway, RawService, Service, event, h2, pattern, raw, soon};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
 
@@ -322,4 +323,63 @@ async fn one_session_binds_so_many_endpoints_and_no_more() {
     drop(agent(false).start().await);
     let refusal = agent(true).try_start().await.err().expect("a refusal");
     assert!(refusal.contains('2'), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_has_so_many_unfinished_handshakes_and_no_more() {
+    let gateway = Gateway::with("limits: { handshakes_per_ip: 2 }").await;
+    let mut unfinished = Vec::new();
+    for _ in 0..2 {
+        unfinished.push(TcpStream::connect(gateway.https()).await.unwrap());
+    }
+    // Which of the three comes last is for the gateway's cores to say; one of them has to go.
+    let third = TcpStream::connect(gateway.https()).await.unwrap();
+    unfinished.push(third);
+    let ends = unfinished
+        .into_iter()
+        .map(|mut tcp| Box::pin(async move { (tcp.read_u8().await.is_err(), tcp) }));
+    let ((ended, _), _, others) =
+        soon("one to be closed", futures_util::future::select_all(ends)).await;
+    assert!(ended);
+    // Those that are left take all places, until one of them leaves.
+    let refused = crate::harness::tls::connect(&gateway, "app.localhost", &[]).await;
+    assert!(refused.is_err());
+    drop(others);
+    soon("room for a handshake", async {
+        while crate::harness::tls::connect(&gateway, "app.localhost", &[])
+            .await
+            .is_err()
+        {}
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_are_so_many_sessions_and_no_more() {
+    let service = Service::echo().await;
+    let gateway = Gateway::with("limits: { sessions: 1 }").await;
+    let first = Agent::forward(&gateway, "https://app.localhost", service.addr()).await;
+    let second = adit_agent::Agent::builder()
+        .connect_url(gateway.connect_url())
+        .authtoken(gateway.token())
+        .connect_cas(adit_agent::ConnectCas::File(gateway.ca_pem().to_owned()))
+        .wait_for_first(false)
+        .connect()
+        .await
+        .unwrap();
+    let mut events = second.events();
+    let refused = event(&mut events, |event| {
+        matches!(event, Event::Disconnected { .. })
+    })
+    .await;
+    let Event::Disconnected { reason, .. } = refused else {
+        unreachable!()
+    };
+    assert!(reason.contains("as many agents as it may"), "{reason}");
+    // It goes on asking, and is let in when there is room.
+    first.close().await;
+    event(&mut events, |event| {
+        matches!(event, Event::Connected { .. })
+    })
+    .await;
 }

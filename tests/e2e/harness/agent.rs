@@ -84,17 +84,6 @@ pub(crate) async fn event(
 // === impl Builder ===
 
 impl Builder {
-    /// Another agent than `tester`.
-    pub(crate) fn named(self, gateway: &Gateway, name: &str) -> Self {
-        self.token(gateway.token_of(name))
-    }
-
-    /// Any token.
-    pub(crate) fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = token.into();
-        self
-    }
-
     /// Begins an endpoint; what follows is about it.
     pub(crate) fn url(mut self, url: &str) -> Self {
         let name = format!("endpoint-{}", self.endpoints.len());

@@ -1,6 +1,6 @@
 //! The real curl, told about the gateway's ports and authority.
 
-use std::{ffi::OsString, process::Stdio};
+use std::{ffi::OsString, fmt, process::Stdio};
 
 use tempfile::NamedTempFile;
 use tokio::process::Command;
@@ -8,7 +8,6 @@ use tokio::process::Command;
 use super::{Public, soon};
 
 /// What curl got and how it ended.
-#[derive(Debug)]
 pub(crate) struct CurlOutput {
     /// curl's exit code; 0 is success, 18 a body that was cut short, 52 an empty answer.
     pub(crate) code: i32,
@@ -16,12 +15,24 @@ pub(crate) struct CurlOutput {
     pub(crate) status: u16,
     /// `1.1` or `2`.
     pub(crate) version: String,
-    /// Connections that were opened.
-    pub(crate) connects: u32,
     /// All heads, interim ones and those of redirects included.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
     pub(crate) stderr: String,
+}
+
+impl fmt::Debug for CurlOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body[..self.body.len().min(500)]);
+        let Self {
+            code, head, stderr, ..
+        } = self;
+        write!(
+            f,
+            "curl ended with {code}\n{stderr}\n{head}{body}\n[{} bytes]",
+            self.body.len()
+        )
+    }
 }
 
 impl CurlOutput {
@@ -69,7 +80,7 @@ async fn command<A: AsRef<str>>(
         .arg(head.path())
         .args([
             "--write-out",
-            "%{stderr}\ncurl: %{http_code} %{http_version} %{num_connects}\n",
+            "%{stderr}\ncurl: %{http_code} %{http_version}\n",
         ])
         .args(args.map(OsString::from))
         .stdin(Stdio::null())
@@ -79,17 +90,16 @@ async fn command<A: AsRef<str>>(
         .await
         .expect("curl runs; scripts/setup-test.sh installs it");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    // The last line of three words is the one that --write-out made.
+    // The last line of two words is the one that --write-out made.
     let figures = stderr.lines().rev().find_map(|line| {
         let figures = line.strip_prefix("curl: ")?;
-        (figures.split(' ').count() == 3).then_some(figures)
+        (figures.split(' ').count() == 2).then_some(figures)
     });
     let mut figures = figures.unwrap_or_default().split(' ');
     CurlOutput {
         code: output.status.code().unwrap_or(-1),
         status: figures.next().and_then(|n| n.parse().ok()).unwrap_or(0),
         version: figures.next().unwrap_or_default().to_owned(),
-        connects: figures.next().and_then(|n| n.parse().ok()).unwrap_or(0),
         head: std::fs::read_to_string(head.path()).unwrap_or_default(),
         body: output.stdout,
         stderr,

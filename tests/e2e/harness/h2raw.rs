@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Gateway, raw::Client};
+use super::raw::Client;
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -60,11 +60,6 @@ impl H2 {
     /// On the plain port, by prior knowledge.
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
         Self::hello(Client::connect(addr).await, &[]).await
-    }
-
-    /// On the TLS port, agreed by ALPN.
-    pub(crate) async fn connect_tls(gateway: &Gateway, sni: &str) -> Self {
-        Self::hello(Client::connect_tls(gateway, sni, &["h2"]).await, &[]).await
     }
 
     /// Says hello with these settings. There is no dynamic table, so a status can be read without one.

@@ -37,8 +37,8 @@ pub(crate) mod relay;
 mod service;
 pub(crate) mod siege;
 pub(crate) mod stage;
-pub(crate) mod tls;
 pub(crate) mod terminal;
+pub(crate) mod tls;
 pub(crate) mod visitor;
 
 use std::{future::Future, time::Duration};

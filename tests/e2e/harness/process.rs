@@ -1,7 +1,7 @@
 //! The real `adit` command: its lines as events, its signals, its memory.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
 };
@@ -19,7 +19,7 @@ use super::soon;
 /// Dropping it kills it.
 pub(crate) struct AditProcess {
     child: Child,
-    home: Arc<TempDir>,
+    _home: Arc<TempDir>,
     lines: Arc<Mutex<Vec<String>>>,
     changed: watch::Receiver<()>,
     told: usize,
@@ -61,16 +61,11 @@ impl AditProcess {
         collect(stderr, Arc::clone(&lines), change);
         Self {
             child,
-            home,
+            _home: home,
             lines,
             changed,
             told: 0,
         }
-    }
-
-    /// The folder it lives in.
-    pub(crate) fn home(&self) -> &Path {
-        self.home.path()
     }
 
     /// Its process id.
