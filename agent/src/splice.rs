@@ -16,8 +16,8 @@ use tokio::{
 
 use crate::Stream;
 
-/// One read: what the multiplexer puts into a frame.
-const CHUNK: usize = 16 * 1024;
+/// One read. The multiplexer cuts it into frames of 16 KiB.
+const CHUNK: usize = 64 * 1024;
 
 /// How often a stream whose service takes no more bytes is looked at for a reset, which would
 /// otherwise stand behind those bytes for ever.

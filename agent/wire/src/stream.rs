@@ -13,6 +13,9 @@ use tokio::{
 };
 use yamux::Packet;
 
+/// A packet of this size is probably followed by more, which one read then takes together.
+const BULK: usize = 8 * 1024;
+
 /// A stream of a [`crate::Lane`].
 ///
 /// Dropping it resets it: the peer reads an error, not an end. [`AsyncWrite::poll_shutdown`] ends
@@ -54,7 +57,7 @@ impl AsyncRead for Stream {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let (packet, position) = match self.arrived.take() {
+        let (mut packet, mut position) = match self.arrived.take() {
             Some(rest) => rest,
             None => match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
                 Some(packet) => (packet?, 0),
@@ -66,13 +69,23 @@ impl AsyncRead for Stream {
                 None => return Poll::Ready(Ok(())),
             },
         };
-        let rest = packet.as_ref().get(position..).unwrap_or_default();
-        let n = rest.len().min(buf.remaining());
-        buf.put_slice(rest.get(..n).unwrap_or_default());
-        if n < rest.len() {
-            self.arrived = Some((packet, position + n));
+        loop {
+            let rest = packet.as_ref().get(position..).unwrap_or_default();
+            let n = rest.len().min(buf.remaining());
+            buf.put_slice(rest.get(..n).unwrap_or_default());
+            if n < rest.len() {
+                self.arrived = Some((packet, position + n));
+                return Poll::Ready(Ok(()));
+            }
+            if packet.as_ref().len() < BULK || buf.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            // Ends and errors are told again by the next read.
+            match Pin::new(&mut self.inner).poll_next(cx) {
+                Poll::Ready(Some(Ok(next))) => (packet, position) = (next, 0),
+                _ => return Poll::Ready(Ok(())),
+            }
         }
-        Poll::Ready(Ok(()))
     }
 }
 
