@@ -97,9 +97,7 @@ pub(super) async fn fail(
 fn page(exchange: &Exchange, error: &Error) -> ErrorPage {
     let forwards_to = exchange.dial.as_ref().map_or("", |dial| dial.forwards_to());
     match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => {
-            ErrorPage::bad_request("the request's body took too long")
-        }
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => ErrorPage::body_too_slow(),
         (ErrorSource::Downstream, _) => ErrorPage::bad_request("the request's body is malformed"),
         (_, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
             ErrorPage::timeout()

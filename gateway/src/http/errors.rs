@@ -154,6 +154,15 @@ impl ErrorPage {
         )
     }
 
+    pub(super) fn body_too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            50012,
+            "the request's body took too long",
+            "Send the request again, without pauses in its body.",
+        )
+    }
+
     pub(super) fn headers_too_large() -> Self {
         Self::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
