@@ -48,7 +48,8 @@ fn torn(word: &str, columns: usize) -> Vec<String> {
     parts
 }
 
-fn columns_of(text: &str) -> usize {
+/// How wide a text is shown: `µ` is two bytes and one column.
+pub(super) fn columns_of(text: &str) -> usize {
     Span::raw(text).width()
 }
 

@@ -11,7 +11,7 @@ use ratatui::{
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 use super::{
-    fit::{broken, fitted},
+    fit::{broken, columns_of, fitted},
     status::{Request, Session, Status},
 };
 use crate::printable::printable;
@@ -119,9 +119,10 @@ impl Page {
         let time = format!("{}  ", clock(request.at));
         // The path gets what the others leave, and the others leave when it gets too little.
         let spare = self.width.saturating_sub(method.len() + status.len());
-        let with_duration = spare >= 12 + duration.len();
+        let duration_columns = columns_of(&duration);
+        let with_duration = spare >= 12 + duration_columns;
         let spare = if with_duration {
-            spare - duration.len()
+            spare - duration_columns
         } else {
             spare
         };

@@ -169,6 +169,8 @@ async fn run(core: Arc<Core>, tls: AgentTls, session: Arc<Session>, place: Place
             let lost = !session.is_draining();
             end(&core, &session);
             binds.end(lost);
+            // After a drain the connection breaks, and that is how it should be.
+            let why = if lost { why } else { "drained".into() };
             info!(agent = %session.owner, session = session.id, why, "agent disconnected");
         }
         Place::Further(_) => run_further(&core, stream, &session, &mut incoming, &lane).await,
