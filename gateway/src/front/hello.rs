@@ -4,12 +4,15 @@ use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc};
 
 use adit_policy::canonical::Host;
 use adit_wire::limits::{ALPN, LANE_HINT};
-use rustls::server::{Accepted, Acceptor, ClientHello};
+use rustls::{
+    ServerConfig,
+    server::{Accepted, Acceptor, ClientHello},
+};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 use tracing::debug;
 
 use super::{
@@ -43,8 +46,8 @@ pub(crate) async fn serve(
         return debug!(%peer, "too many unfinished TLS handshakes, closed");
     };
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
-    // Boxed, here and below: a connection may idle for hours, and what its handshake needed is given
-    // back when that is over instead of being part of its task.
+    // Boxed, here and in `finish`: a connection may idle for hours, and what its handshake needed is
+    // given back when that is over instead of being part of its task.
     let start = match Box::pin(timeout_at(deadline, hello)).await {
         Ok(Ok(start)) => start,
         Ok(Err(error)) => return debug!(%peer, %error, "no TLS client"),
@@ -58,10 +61,8 @@ pub(crate) async fn serve(
     let Some(config) = core.edge.certificates.for_clients(wanted.sni.as_ref()) else {
         return debug!(%peer, "no certificate for the name the client asked for");
     };
-    let tls = match Box::pin(timeout_at(deadline, start.into_stream(config))).await {
-        Ok(Ok(tls)) => Box::new(tls),
-        Ok(Err(error)) => return debug!(%peer, %error, "the TLS handshake failed"),
-        Err(_) => return debug!(%peer, "the TLS handshake took too long"),
+    let Some(tls) = finish(start, config, deadline, peer).await else {
+        return;
     };
     drop(handshaking);
     let (socket, session) = tls.get_ref();
@@ -98,13 +99,26 @@ pub(crate) async fn serve_agent(core: Arc<Core>, arrival: Arrival) {
         Err(error) => return debug!(%peer, %error, "an agent's connection could not be moved"),
     };
     let start = StartHandshake::from_parts(accepted, stream);
-    let tls = match Box::pin(timeout_at(deadline, start.into_stream(config))).await {
-        Ok(Ok(tls)) => Box::new(tls),
-        Ok(Err(error)) => return debug!(%peer, %error, "an agent's TLS handshake failed"),
-        Err(_) => return debug!(%peer, "an agent's TLS handshake took too long"),
+    let Some(tls) = finish(start, config, deadline, peer).await else {
+        return;
     };
     agents::serve(core, tls, peer).await;
     drop(admission);
+}
+
+/// The rest of a handshake whose ClientHello has been read.
+async fn finish(
+    start: StartHandshake<TcpStream>,
+    config: Arc<ServerConfig>,
+    deadline: Instant,
+    peer: SocketAddr,
+) -> Option<Box<TlsStream<TcpStream>>> {
+    match Box::pin(timeout_at(deadline, start.into_stream(config))).await {
+        Ok(Ok(tls)) => return Some(Box::new(tls)),
+        Ok(Err(error)) => debug!(%peer, %error, "the TLS handshake failed"),
+        Err(_) => debug!(%peer, "the TLS handshake took too long"),
+    }
+    None
 }
 
 /// Each lane of an agent goes to a core of its own, so that requests need not change cores.
