@@ -25,11 +25,15 @@ pub(super) fn replay(edits: Vec<HeaderEdit>, onto: &mut impl Editable) -> Result
     Ok(())
 }
 
+// Parsed once: every response is looked through for them.
+const ERROR_CODE: HeaderName = HeaderName::from_static("adit-error-code");
+const NGROK_ERROR_CODE: HeaderName = HeaderName::from_static("ngrok-error-code");
+
 /// Only the gateway may send these to a client.
 pub(super) fn remove_own_headers(response: &mut ResponseHeader) {
-    for name in ["adit-error-code", "ngrok-error-code"] {
-        if response.headers.contains_key(name) {
-            response.remove_header(name);
+    for name in [ERROR_CODE, NGROK_ERROR_CODE] {
+        if response.headers.contains_key(&name) {
+            response.remove_header(&name);
         }
     }
 }

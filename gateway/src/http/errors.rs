@@ -109,11 +109,7 @@ impl ErrorPage {
 
     /// The service, or the agent before it, broke off before it answered.
     pub(super) fn broken(forwards_to: &str) -> Self {
-        let service = if forwards_to.is_empty() {
-            "the service"
-        } else {
-            address(forwards_to)
-        };
+        let service = service(forwards_to);
         Self::new(
             StatusCode::BAD_GATEWAY,
             3210,
@@ -123,11 +119,7 @@ impl ErrorPage {
     }
 
     pub(super) fn not_http(forwards_to: &str) -> Self {
-        let service = if forwards_to.is_empty() {
-            "the service"
-        } else {
-            address(forwards_to)
-        };
+        let service = service(forwards_to);
         Self::new(
             StatusCode::BAD_GATEWAY,
             3004,
@@ -258,6 +250,14 @@ pub(super) fn grpc_status(status: StatusCode) -> u16 {
         429 => 8,
         500.. => 14,
         _ => 2,
+    }
+}
+
+/// A service as its agent names it.
+fn service(forwards_to: &str) -> &str {
+    match address(forwards_to) {
+        "" => "the service",
+        named => named,
     }
 }
 

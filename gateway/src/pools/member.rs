@@ -109,14 +109,18 @@ impl Member {
 
     /// Keeps a stream whose exchange ended cleanly for the next one.
     pub(crate) fn give_back(&self, core: usize, stream: Stream) {
-        if !self.alive.load(Ordering::Acquire) || !self.session.takes_traffic() {
+        if !self.keeps_streams() {
             return;
         }
         self.idle.give_back(core, stream);
-        // The member may have retired, and cleared its streams, in between.
-        if !self.alive.load(Ordering::Acquire) {
+        // The member may have retired, or its agent begun to drain, and cleared its streams in between.
+        if !self.keeps_streams() {
             self.idle.clear();
         }
+    }
+
+    fn keeps_streams(&self) -> bool {
+        self.alive.load(Ordering::Acquire) && self.session.takes_traffic()
     }
 
     /// Takes no more exchanges and lets go of its idle streams.
