@@ -179,6 +179,7 @@ pub(crate) fn declare(entries: Vec<EndpointEntry>, env: &Env) -> Result<Vec<Decl
         };
         declared.push(Declared {
             url,
+            normalize_paths: entry.normalize_paths,
             policy: entry.policy(env)?.map(Arc::new),
         });
     }

@@ -98,6 +98,11 @@ pub struct EndpointEntry {
     /// The same from a file, relative to the configuration file.
     #[serde(default)]
     pub traffic_policy_file: Option<PathBuf>,
+    /// Normalize paths that services read in different ways (`//`, `\`, `%2e%2e`, `..%2f`, `..;`) before routing,
+    /// policies and the service see them, instead of refusing them with 400. For services that need such requests;
+    /// the table in `adit_policy::canonical` says what becomes of each. Default false.
+    #[serde(default)]
+    pub normalize_paths: bool,
 }
 
 /// Why a configuration cannot be used.

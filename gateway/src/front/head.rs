@@ -21,6 +21,7 @@ pub(crate) struct HeadLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Malformed(&'static str),
+    BadTarget,
     TargetTooLong,
     TooLarge,
     TooSlow,
@@ -89,9 +90,7 @@ fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, Refus
         return Err(SHAPE);
     }
     if !target.iter().all(shown) {
-        return Err(Refusal::Malformed(
-            "the request target holds a byte that must be encoded",
-        ));
+        return Err(Refusal::BadTarget);
     }
     match version {
         b"HTTP/1.1" => Ok(Version::Http11),
@@ -217,18 +216,28 @@ impl<'a> Iterator for Lines<'a> {
 impl Refusal {
     /// The whole response: there is no parsed request yet that could say what the client accepts.
     pub(crate) fn response(self) -> Vec<u8> {
-        let (status, what) = match self {
-            Self::Malformed(what) => ("400 Bad Request", what),
-            Self::TargetTooLong => ("414 URI Too Long", "the request target is too long"),
+        let (status, code, what) = match self {
+            Self::Malformed(what) => ("400 Bad Request", 50012, what),
+            Self::BadTarget => (
+                "400 Bad Request",
+                50003,
+                "the request target holds a byte that must be encoded",
+            ),
+            Self::TargetTooLong => ("414 URI Too Long", 50012, "the request target is too long"),
             Self::TooLarge => (
                 "431 Request Header Fields Too Large",
+                50012,
                 "the request has too many or too large headers",
             ),
-            Self::TooSlow => ("408 Request Timeout", "the request head took too long"),
+            Self::TooSlow => (
+                "408 Request Timeout",
+                50012,
+                "the request head took too long",
+            ),
         };
-        let body = format!("{what} (ERR_ADIT_50012)\n");
+        let body = format!("{what} (ERR_ADIT_{code})\n");
         format!(
-            "HTTP/1.1 {status}\r\nadit-error-code: ERR_ADIT_50012\r\ncontent-type: text/plain; charset=utf-8\r\n\
+            "HTTP/1.1 {status}\r\nadit-error-code: ERR_ADIT_{code}\r\ncontent-type: text/plain; charset=utf-8\r\n\
              content-length: {}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n{body}",
             body.len()
         )

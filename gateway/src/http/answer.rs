@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use adit_policy::{
     action::Reply,
-    canonical::Host,
+    canonical::{Host, Target},
     endpoint_url::{EndpointUrl, HostPattern, Scheme},
 };
 use bytes::Bytes;
@@ -39,8 +39,7 @@ pub(super) async fn send(
         // Whoever calls an address that is not there waits for trailers, too.
         None => route::is_grpc(&session.req_header().headers),
     };
-    if matches!(&instead, Instead::Page(page) if page.status == StatusCode::BAD_REQUEST) {
-        // Who sends what cannot be read in one way only is not listened to any longer.
+    if matches!(&instead, Instead::Page(page) if page.refuses_the_connection()) {
         session.set_keepalive(None);
     }
     let (header, body) = match instead {
@@ -116,7 +115,7 @@ fn page(exchange: &Exchange, error: &Error) -> ErrorPage {
 }
 
 /// A redirect for plain requests to an endpoint that only exists on https.
-pub(super) fn to_https(edge: &Edge, host: &str, target: &[u8]) -> Reply {
+pub(super) fn to_https(edge: &Edge, host: &str, target: &Target<'_>) -> Reply {
     let mut reply = Response::new(Bytes::new());
     *reply.status_mut() = StatusCode::PERMANENT_REDIRECT;
     let url = Host::parse(host).ok().map(|host| {
@@ -126,7 +125,7 @@ pub(super) fn to_https(edge: &Edge, host: &str, target: &[u8]) -> Reply {
             port: None,
         })
     });
-    let location = url.map(|url| format!("{url}{}", String::from_utf8_lossy(target)));
+    let location = url.map(|url| format!("{url}{target}"));
     match location.and_then(|location| HeaderValue::try_from(location).ok()) {
         Some(location) => drop(reply.headers_mut().insert(header::LOCATION, location)),
         None => *reply.status_mut() = StatusCode::BAD_REQUEST,
@@ -152,6 +151,12 @@ fn render(session: &Session, page: &ErrorPage, grpc: bool) -> Result<(ResponseHe
     header.insert_header(header::CACHE_CONTROL, "no-store")?;
     header.insert_header("x-content-type-options", "nosniff")?;
     header.insert_header(header::VARY, "accept")?;
+    if page.status == StatusCode::METHOD_NOT_ALLOWED {
+        header.insert_header(
+            header::ALLOW,
+            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        )?;
+    }
     if page.status == StatusCode::SERVICE_UNAVAILABLE {
         header.insert_header(header::RETRY_AFTER, "5")?;
     }

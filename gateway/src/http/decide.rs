@@ -17,7 +17,6 @@ use super::{
     adapt::{self, Editable},
     errors::ErrorPage,
     exchange::{Exchange, Instead, Routed},
-    route,
 };
 use crate::pools::{member::Member, pool};
 
@@ -80,7 +79,9 @@ async fn response_phases(
             continue;
         }
         let (verdict, edits) = {
-            let mut view = view(session, routed)?;
+            let Some(mut view) = view(session, routed) else {
+                return Some(Instead::Page(ErrorPage::internal()));
+            };
             view.response = Some(exchange::Response {
                 status,
                 head: Head::of(onto.lines()),
@@ -110,7 +111,9 @@ async fn request_phase(
     let policy = policy.filter(|policy| policy.has_request_phase())?;
     let routed = exchange.routed.as_ref()?;
     let (verdict, edits) = {
-        let mut view = view(session, routed)?;
+        let Some(mut view) = view(session, routed) else {
+            return Some(Instead::Page(ErrorPage::internal()));
+        };
         let verdict = policy.on_http_request(&mut view).await;
         (verdict, view.request.into_edits())
     };
@@ -144,7 +147,7 @@ fn view<'a>(session: &'a Session, routed: &'a Routed) -> Option<exchange::Exchan
         scheme: routed.scheme,
         method: &request.method,
         host: routed.host.as_str(),
-        target: route::target(&request.uri)?,
+        target: routed.target(&request.uri)?,
         request: Head::of(&request.headers),
         response: None,
     })

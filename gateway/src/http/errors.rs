@@ -1,5 +1,6 @@
 //! What a client is told when the gateway itself has to answer: what happened, and what can be done.
 
+use adit_policy::canonical::BadTarget;
 use adit_wire::message::DialErrorKind;
 use http::StatusCode;
 
@@ -146,6 +147,31 @@ impl ErrorPage {
         )
     }
 
+    /// A target without a canonical form.
+    pub(super) fn bad_target(why: BadTarget) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            50003,
+            why.to_string(),
+            match why.can_be_normalized() {
+                true => {
+                    "Services read such an address in different ways. Correct the client; or let the gateway's \
+                     operator set `normalize_paths: true` for this endpoint."
+                }
+                false => "No two services read such an address alike. Correct the client.",
+            },
+        )
+    }
+
+    pub(super) fn connect_refused() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            50012,
+            "this gateway is not a proxy for CONNECT",
+            "Ask for the address itself.",
+        )
+    }
+
     pub(super) fn body_too_slow() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -197,6 +223,14 @@ impl ErrorPage {
             2300,
             "the gateway could not handle this request",
             "Its log says why.",
+        )
+    }
+
+    /// Whether the client is not listened to any longer: it sent what cannot be read in one way only.
+    pub(super) fn refuses_the_connection(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED
         )
     }
 

@@ -2,7 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use adit_policy::{Policy, action::Reply, canonical::Host, endpoint_url::Scheme};
+use adit_policy::{
+    Policy,
+    action::Reply,
+    canonical::{Host, Target},
+    endpoint_url::Scheme,
+};
+use http::Uri;
 use tokio::time::Instant;
 
 use super::{errors::ErrorPage, upstream::Dial};
@@ -31,6 +37,8 @@ pub(crate) struct Exchange {
 pub(super) struct Routed {
     pub(super) scheme: Scheme,
     pub(super) host: Host,
+    /// The request target as it came, if its canonical text, which the request holds by now, is another.
+    pub(super) raw_target: Option<Box<str>>,
     pub(super) client: SocketAddr,
     pub(super) grpc: bool,
     pub(super) endpoint: Arc<Endpoint>,
@@ -43,6 +51,20 @@ pub(super) struct Routed {
 pub(super) enum Instead {
     Page(ErrorPage),
     Reply(Box<Reply>),
+}
+
+// === impl Routed ===
+
+impl Routed {
+    /// The canonical target, read from the URI of a request that was routed.
+    pub(super) fn target<'a>(&'a self, uri: &'a Uri) -> Option<Target<'a>> {
+        let target = uri.path_and_query()?.as_str();
+        let target = Target::parse(target.as_bytes()).ok()?;
+        Some(match &self.raw_target {
+            Some(raw) => target.received_as(raw),
+            None => target,
+        })
+    }
 }
 
 // === impl Exchange ===

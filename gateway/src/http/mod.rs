@@ -2,6 +2,7 @@
 //!
 //! - [`proxy`]: Pingora's hooks, each a few lines; read it first
 //! - [`route`]: which endpoint a request is for
+//! - [`spelling`]: its canonical authority and target, put where everybody reads them
 //! - [`decide`]: what the policies say
 //! - [`adapt`]: a Pingora session as a policy's exchange, and edits back onto it
 //! - [`forwarded`]: `X-Forwarded-*`, and who the client is
@@ -18,6 +19,7 @@ mod forwarded;
 mod log;
 mod proxy;
 mod route;
+mod spelling;
 mod upstream;
 
 pub(crate) use proxy::Proxy;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use adit_policy::{
-    canonical::{Authority, Host, Target},
+    canonical::{Authority, Host},
     endpoint_url::{HostPattern, Scheme},
 };
-use http::{HeaderMap, HeaderValue, Uri, Version, header};
-use pingora_core::{ErrorType, OrErr};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -16,11 +15,12 @@ use super::{
     errors::ErrorPage,
     exchange::{Exchange, Instead, Routed},
     forwarded,
+    spelling::{self, Respelling},
 };
 use crate::{
     edge::Edge,
     front::io::{Connection, connection},
-    pools::endpoints::Endpoint,
+    pools::endpoints::{Endpoint, Routes},
 };
 
 /// Fills `exchange.routed`, or says what is answered instead.
@@ -36,7 +36,7 @@ pub(super) fn route(
     let place = facts.running.enter(most);
     exchange.place = Some(place.ok_or_else(|| Instead::Page(ErrorPage::too_many_at_once()))?);
     let client = forwarded::client(edge, facts, request).map_err(Instead::Page)?;
-    let (routed, respelled) = find(edge, facts, request, client)?;
+    let (routed, respelling) = find(edge, facts, request, client)?;
     let trusted = forwarded::is_trusted(edge, facts);
     let stamp = forwarded::Stamp {
         peer: facts.peer_value.clone(),
@@ -44,41 +44,35 @@ pub(super) fn route(
         trusted,
     };
     let header = session.req_header_mut();
-    respelled
-        .map_or(Ok(()), |authority| respell(header, &authority))
+    respelling
+        .apply(header)
         .and_then(|()| forwarded::stamp(header, stamp))
         .map_err(|_| Instead::Page(ErrorPage::internal()))?;
     exchange.routed = Some(routed);
     Ok(())
 }
 
-/// The route, and the authority's canonical text if the request spells it in another way.
+/// The route, and what of the request was spelled in another way.
 fn find(
     edge: &Edge,
     facts: &Connection,
     request: &RequestHeader,
     client: std::net::SocketAddr,
-) -> Result<(Routed, Option<String>), Instead> {
+) -> Result<(Routed, Respelling), Instead> {
     check_shape(edge, request).map_err(Instead::Page)?;
     let text = authority(request).map_err(Instead::Page)?;
     let authority = Authority::parse_borrowed(text)
         .map_err(|error| Instead::Page(ErrorPage::bad_request(&error.to_string())))?;
-    let routes = edge.endpoints.snapshot();
     let host: &str = &authority.host;
     let scheme = if facts.tls {
         Scheme::Https
     } else {
         Scheme::Http
     };
+    let origin = spelling::origin(request, &authority, scheme).map_err(Instead::Page)?;
+    let routes = edge.endpoints.snapshot();
     let Some(endpoint) = routes.find(scheme, host) else {
-        if scheme == Scheme::Http && routes.find(Scheme::Https, host).is_some() {
-            return Err(Instead::Reply(Box::new(answer::to_https(
-                edge,
-                host,
-                request.raw_path(),
-            ))));
-        }
-        return Err(Instead::Page(ErrorPage::no_endpoint(host)));
+        return Err(elsewhere(edge, &routes, scheme, host, origin));
     };
     if let Some(sni) = &facts.sni
         && sni.as_str() != host
@@ -88,39 +82,53 @@ fn find(
     {
         return Err(Instead::Page(ErrorPage::misdirected()));
     }
+    // How a path is read is the endpoint's to say, so it is read when that is known and not before.
+    let target = spelling::target(endpoint, origin).map_err(Instead::Page)?;
+    let absolute = origin.len() != request.raw_path().len();
+    let changed = !target.is_as_received();
     let routed = Routed {
         scheme,
         host: canonical(endpoint, host)?,
+        raw_target: changed.then(|| target.raw().into()),
         client,
         grpc: is_grpc(&request.headers),
         endpoint: Arc::clone(endpoint),
         member: None,
     };
-    Ok((routed, authority.respelled(text)))
+    let respelling = Respelling {
+        authority: authority.respelled(text),
+        target: (changed || absolute).then(|| target.to_string()),
+    };
+    Ok((routed, respelling))
 }
 
-/// The service may choose by the host as well: it gets the spelling that was routed on.
-fn respell(request: &mut RequestHeader, authority: &str) -> Result<(), Box<pingora_core::Error>> {
-    if request.uri.authority().is_some() {
-        let mut parts = request.uri.clone().into_parts();
-        parts.authority = authority.parse().ok();
-        let uri = Uri::from_parts(parts);
-        request.set_uri(uri.or_err(ErrorType::InternalError, "a canonical authority is none")?);
+/// What is said of a host that is nobody's here.
+fn elsewhere(edge: &Edge, routes: &Routes, scheme: Scheme, host: &str, origin: &[u8]) -> Instead {
+    let secure = match scheme {
+        Scheme::Http => routes.find(Scheme::Https, host),
+        _ => None,
+    };
+    let Some(endpoint) = secure else {
+        return Instead::Page(ErrorPage::no_endpoint(host));
+    };
+    match spelling::target(endpoint, origin) {
+        Ok(target) => Instead::Reply(Box::new(answer::to_https(edge, host, &target))),
+        Err(page) => Instead::Page(page),
     }
-    request.insert_header("Host", authority)
 }
 
 /// What HTTP/1's gate has checked before, and HTTP/2 has no gate for.
 fn check_shape(edge: &Edge, request: &RequestHeader) -> Result<(), ErrorPage> {
     let limits = edge.limits();
+    if request.method == Method::CONNECT {
+        return Err(ErrorPage::connect_refused());
+    }
     if request.headers.len() > limits.header_count + 1 {
         return Err(ErrorPage::headers_too_large());
     }
-    let target = request.raw_path();
-    if target.len() > limits.target_size.bytes() {
+    if request.raw_path().len() > limits.target_size.bytes() {
         return Err(ErrorPage::target_too_long());
     }
-    Target::parse(target).map_err(|error| ErrorPage::bad_request(&error.to_string()))?;
     if request.version == Version::HTTP_2 && !has_one_plain_length(&request.headers) {
         return Err(ErrorPage::bad_request("content-length is not one number"));
     }
@@ -179,10 +187,4 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
         kind.strip_prefix(b"application/grpc")
             .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
     })
-}
-
-/// The URI's path and query, as policies see them.
-pub(super) fn target(uri: &Uri) -> Option<Target<'_>> {
-    let target = uri.path_and_query()?;
-    Target::parse(target.as_str().as_bytes()).ok()
 }

@@ -25,8 +25,10 @@ pub(crate) struct Endpoint {
     pub(crate) url: EndpointUrl,
     /// The operator's policy; it runs before a member's own.
     pub(crate) policy: Option<Arc<Policy>>,
+    /// Whether doubtful paths are normalized instead of refused.
+    pub(crate) normalize_paths: bool,
     /// Whether the configuration names it; then it stays without members too.
-    declared: bool,
+    pub(crate) declared: bool,
     pub(crate) members: Vec<Arc<Member>>,
     lost: Option<Instant>,
 }
@@ -57,6 +59,7 @@ pub(crate) struct Endpoints {
 pub(crate) struct Declared {
     pub(crate) url: EndpointUrl,
     pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) normalize_paths: bool,
 }
 
 /// Why a URL cannot be bound.
@@ -125,6 +128,7 @@ impl Endpoint {
         Self {
             url,
             policy: None,
+            normalize_paths: false,
             declared: false,
             members: Vec::new(),
             lost: None,
@@ -165,10 +169,16 @@ impl Endpoints {
     /// Starts with what the configuration declares.
     pub(crate) fn declare(declared: Vec<Declared>) -> Self {
         let mut routes = Routes::default();
-        for Declared { url, policy } in declared {
+        for entry in declared {
+            let Declared {
+                url,
+                policy,
+                normalize_paths,
+            } = entry;
             if let Some((map, host)) = routes.slot(&url) {
                 let endpoint = Endpoint {
                     policy,
+                    normalize_paths,
                     declared: true,
                     ..Endpoint::new(url)
                 };

@@ -48,9 +48,23 @@ impl Stage {
         Self::before(RawService::answering(OK).await, extra).await
     }
 
+    /// The same with an operator who has doubtful paths of `app.localhost` normalized.
+    pub(crate) async fn normalizing() -> Self {
+        Self::build(
+            RawService::answering(OK).await,
+            "",
+            "  - { url: http://app.localhost, normalize_paths: true }\n",
+        )
+        .await
+    }
+
     /// The same with another service.
     pub(crate) async fn before(service: RawService, extra: &str) -> Self {
-        let gateway = Gateway::with(&format!("{extra}{POLICIES}")).await;
+        Self::build(service, extra, "").await
+    }
+
+    async fn build(service: RawService, extra: &str, endpoints: &str) -> Self {
+        let gateway = Gateway::with(&format!("{extra}{POLICIES}{endpoints}")).await;
         let agent = Agent::builder(&gateway)
             .url("http://app.localhost")
             .upstream(service.addr())
