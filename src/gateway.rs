@@ -10,7 +10,7 @@ use crate::{
     exit::Failure,
     log::{Destination, Format, Threshold, Writer},
     runtime, settings,
-    signals::Signals,
+    signals::{Hangups, Signals},
     terminal,
 };
 
@@ -23,6 +23,10 @@ Examples:
   adit gateway token alice                  a token, and the line for gateway.yaml
   adit gateway check gateway.yaml           is it right?
   adit gateway --config gateway.yaml        run
+
+A change of gateway.yaml or of a policy file is noticed, and SIGHUP reads them again too: all policies are
+swapped at once, and no connection is touched. With a mistake in any of them the policies in use stay, and the
+log says why. Other settings than policies are applied by a restart; the log names those that wait for one.
 
 SIGTERM and SIGINT let running exchanges finish, within limits.shutdown_deadline; a second signal
 ends them at once."
@@ -127,6 +131,7 @@ fn run(file: Option<PathBuf>, shared: &Shared) -> Result<(), Failure> {
 
 async fn serve(config: adit_gateway::Config) -> Result<(), Failure> {
     let mut signals = Signals::take_over().map_err(Failure::mistake)?;
+    let mut hangups = Hangups::take_over().map_err(Failure::mistake)?;
     let gateway = adit_gateway::Gateway::start(config)
         .await
         .map_err(Failure::mistake)?;
@@ -135,11 +140,31 @@ async fn serve(config: adit_gateway::Config) -> Result<(), Failure> {
             tracing::info!(obj = "gateway", scheme, addr = %address, "listening");
         }
     }
-    signals.next().await;
+    loop {
+        tokio::select! {
+            () = signals.next() => break,
+            () = hangups.next() => reload(&gateway).await,
+        }
+    }
     let deadline = gateway.shutdown_deadline();
     tokio::select! {
         () = gateway.shutdown(deadline) => {}
         () = signals.next() => tracing::warn!(obj = "gateway", "stopped at once"),
     }
     Ok(())
+}
+
+/// The gateway logs what has changed and what is wrong, once; whoever sends a signal wants to see an answer each time.
+async fn reload(gateway: &adit_gateway::Gateway) {
+    match gateway.reload().await {
+        Ok(reloaded) => tracing::info!(
+            obj = "gateway",
+            changed = reloaded.changed,
+            "the configuration was read again"
+        ),
+        Err(_) => tracing::warn!(
+            obj = "gateway",
+            "the configuration was read again and is not right; the policies in use stay"
+        ),
+    }
 }

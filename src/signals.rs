@@ -1,4 +1,4 @@
-//! The wishes of whoever started the process: stop, and stop at once.
+//! The wishes of whoever started the process: stop, stop at once, and read the files again.
 
 use std::io;
 
@@ -52,6 +52,26 @@ impl Signals {
     }
 }
 
+/// SIGHUP, taken over as the wish to read the configuration again.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Hangups(Signal);
+
+#[cfg(unix)]
+impl Hangups {
+    /// Takes it over. Needs a running runtime.
+    pub(crate) fn take_over() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Ctrl+C, where there are no signals.
 #[cfg(not(unix))]
 #[derive(Debug)]
@@ -74,5 +94,23 @@ impl Signals {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// There is no SIGHUP here.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub(crate) struct Hangups;
+
+#[cfg(not(unix))]
+impl Hangups {
+    /// Nothing to take over.
+    pub(crate) fn take_over() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Never.
+    pub(crate) async fn next(&mut self) {
+        std::future::pending::<()>().await;
     }
 }

@@ -14,17 +14,19 @@ use adit_policy::{
     env::Env,
 };
 use adit_wire::{limits::MAX_LANES, message::Heartbeat};
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::{
     StartError,
     agents::{names::Names, registry::Registry},
-    config::{Config, EndpointEntry, Limits},
+    config::{Config, Limits},
     front::{
         accept::Doorkeeper, gate::GateRules, head::HeadLimits, hello::Arrival, local_ca::LocalCa,
         tls::Certificates,
     },
-    pools::endpoints::{Declared, Endpoints},
+    pools::endpoints::Endpoints,
+    reload::{Loaded, Status},
 };
 
 /// What all cores share.
@@ -38,7 +40,10 @@ pub(crate) struct Edge {
     pub(crate) endpoints: Endpoints,
     pub(crate) sessions: Registry,
     pub(crate) names: Names,
+    /// The one that all policies of this gateway are built in: what they count is kept there.
     pub(crate) policy_env: Env,
+    /// How the operator's policies stand.
+    pub(crate) policies: ArcSwap<Status>,
     /// Where the listeners really are.
     pub(crate) https: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
@@ -57,13 +62,12 @@ pub(crate) struct Addresses {
 
 impl Edge {
     pub(crate) fn new(
-        mut config: Config,
+        config: Config,
+        loaded: &Loaded,
         addresses: Addresses,
         local_ca: Option<LocalCa>,
         arrivals: Vec<mpsc::UnboundedSender<Arrival>>,
     ) -> Result<Self, StartError> {
-        let policy_env = Env::system();
-        let declared = declare(std::mem::take(&mut config.endpoints), &policy_env)?;
         let limits = &config.limits;
         let data_dir = |source: io::Error| StartError::DataDir {
             path: config.data_dir.clone(),
@@ -74,10 +78,11 @@ impl Edge {
             doorkeeper: Doorkeeper::new(limits.connections, limits.connections_per_ip),
             handshakes: Doorkeeper::new(limits.handshakes, limits.handshakes_per_ip),
             certificates: Certificates::load(&config.tls.certificates, local_ca)?,
-            endpoints: Endpoints::declare(declared),
+            endpoints: Endpoints::declare(loaded.declared()),
             sessions: Registry::new(limits.sessions),
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
-            policy_env,
+            policy_env: loaded.env.clone(),
+            policies: ArcSwap::from_pointee(Status::new()),
             https: addresses.https,
             http: addresses.http,
             arrivals,
@@ -167,23 +172,6 @@ impl Edge {
             Scheme::Tcp | Scheme::Tls => None,
         }
     }
-}
-
-/// Builds the policies of the configuration's endpoints.
-pub(crate) fn declare(entries: Vec<EndpointEntry>, env: &Env) -> Result<Vec<Declared>, StartError> {
-    let mut declared = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let url = EndpointUrl {
-            port: None,
-            ..entry.url.clone()
-        };
-        declared.push(Declared {
-            url,
-            normalize_paths: entry.normalize_paths,
-            policy: entry.policy(env)?.map(Arc::new),
-        });
-    }
-    Ok(declared)
 }
 
 fn scheme_name(scheme: Scheme) -> &'static str {

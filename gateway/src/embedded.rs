@@ -155,6 +155,7 @@ fn config(
         }],
         endpoints: Vec::new(),
         limits: Limits::default(),
+        origin: None,
     })
 }
 

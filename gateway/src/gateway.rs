@@ -16,14 +16,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    config::{Config, ConfigError},
+    config::Config,
     core::{self, Start},
-    edge::{self, Addresses, Edge},
+    edge::{Addresses, Edge},
     front::{
         accept::{self, Kind},
         local_ca::LocalCa,
         tls::{Certificates, TlsError},
     },
+    reload::{Loaded, Mistakes, ReloadError, Reloaded, Reloader},
 };
 
 /// Cores that serve. More would mean more lanes for each agent, and smaller batches on each.
@@ -37,6 +38,7 @@ pub struct Gateway {
     idle: Vec<CancellationToken>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     local_ca: Option<(PathBuf, CertificateDer<'static>)>,
+    reloader: Option<Reloader>,
 }
 
 /// Why a gateway did not start.
@@ -64,9 +66,9 @@ pub enum StartError {
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A policy file has a mistake.
+    /// Policies have mistakes; each is told.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Policies(#[from] Mistakes),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -102,13 +104,13 @@ impl Gateway {
     ///
     /// # Errors
     /// When a certificate or a policy cannot be used.
-    pub fn check(config: Config) -> Result<(), StartError> {
+    pub fn check(mut config: Config) -> Result<(), StartError> {
         Certificates::load(&config.tls.certificates, None)?;
-        edge::declare(config.endpoints, &Env::system())?;
+        Loaded::of(&mut config, Env::system())?;
         Ok(())
     }
 
-    fn start_on(config: Config, cores: usize) -> Result<Self, StartError> {
+    fn start_on(mut config: Config, cores: usize) -> Result<Self, StartError> {
         let local_ca = match config.tls.local_ca {
             true => Some(LocalCa::open(&config.data_dir, config.domain.clone())?),
             false => None,
@@ -116,16 +118,19 @@ impl Gateway {
         let shown_ca = local_ca
             .as_ref()
             .map(|ca| (ca.file().to_owned(), ca.certificate()));
+        let loaded = Loaded::of(&mut config, Env::system())?;
         let (addresses, listeners) = listen(&config, cores)?;
         let (arrivals, arriving): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
-        let edge = Arc::new(Edge::new(config, addresses, local_ca, arrivals)?);
+        let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals)?;
+        let edge = Arc::new(edge);
         let gateway = Self {
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             idle: (0..cores).map(|_| CancellationToken::new()).collect(),
             threads: Mutex::default(),
             local_ca: shown_ca,
+            reloader: Reloader::start(loaded, &edge)?,
             edge,
         };
         for (index, ((listeners, arrivals), idle)) in listeners
@@ -189,6 +194,18 @@ impl Gateway {
     #[must_use]
     pub fn shutdown_deadline(&self) -> Duration {
         self.edge.limits().shutdown_deadline.0
+    }
+
+    /// Reads `gateway.yaml` and its policy files again, as it also happens when they change. Policies are
+    /// swapped all at once, or none is; running exchanges keep those that they began with.
+    ///
+    /// # Errors
+    /// When a file has a mistake. It was logged, and the policies in use stay.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        match &self.reloader {
+            Some(reloader) => reloader.reload().await,
+            None => Err(ReloadError::NoFile),
+        }
     }
 
     /// Stops in order: no new connections, agents are told to drain, running exchanges may end until

@@ -7,8 +7,9 @@
 //! - `pools`: endpoints, their members, and streams to them
 //! - `agents`: the other side: who may connect, and what they serve
 //!
-//! Around them: [`config`] is `gateway.yaml`, `edge` what all cores share, `core` one thread with its
-//! runtime, [`embedded`] a gateway inside another process, [`token`] the agents' credentials.
+//! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `edge` is what all cores
+//! share, `core` one thread with its runtime, [`embedded`] a gateway inside another process, [`token`] the agents'
+//! credentials.
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
@@ -31,9 +32,11 @@ mod front;
 mod gateway;
 mod http;
 mod pools;
+mod reload;
 pub mod token;
 
 pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, EmbeddedOptions};
 pub use front::tls::TlsError;
 pub use gateway::{Gateway, StartError};
+pub use reload::{Mistakes, ReloadError, Reloaded};

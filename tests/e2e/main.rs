@@ -30,6 +30,7 @@ mod http2;
 mod isolation;
 mod limits;
 mod policy;
+mod reload;
 mod reuse;
 mod screen;
 mod sdk;

@@ -1,22 +1,26 @@
 //! `gateway.yaml`: what the operator wrote, and where each mistake in it stands.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use adit_policy::{
-    LoadError, Policy,
+    LoadError,
     canonical::Host,
     document::{self, Document, Mistake},
     endpoint_url::EndpointUrl,
-    env::Env,
 };
 use ipnet::IpNet;
 use serde::Deserialize;
 
 mod limits;
 mod listen;
+mod origin;
 
 pub use limits::Limits;
 pub use listen::Listen;
+pub(crate) use origin::Origin;
 
 use crate::{agents::Acl, token::TokenHash};
 
@@ -47,6 +51,9 @@ pub struct Config {
     /// What one client or agent may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// The file it was read from, to be read again.
+    #[serde(skip)]
+    pub(crate) origin: Option<Origin>,
 }
 
 /// The `tls:` block.
@@ -132,27 +139,6 @@ pub enum ConfigError {
     },
 }
 
-// === impl EndpointEntry ===
-
-impl EndpointEntry {
-    /// Reads and builds the entry's policy, wherever it stands.
-    pub(crate) fn policy(self, env: &Env) -> Result<Option<Policy>, ConfigError> {
-        let boxed = |error| ConfigError::Policy(Box::new(error));
-        if let Some(document) = self.traffic_policy {
-            return Policy::build(document, env)
-                .map(Some)
-                .map_err(|error| boxed(error.into()));
-        }
-        let Some(path) = self.traffic_policy_file else {
-            return Ok(None);
-        };
-        let text = read_file(&path)?;
-        Policy::load(&path.display().to_string(), &text, env)
-            .map(Some)
-            .map_err(boxed)
-    }
-}
-
 // === impl Config ===
 
 impl Config {
@@ -161,10 +147,22 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, has a mistake, or contradicts itself.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read_file(path)?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, Arc::from(text))
+    }
+
+    /// The same for a text that was read already.
+    pub(crate) fn parse(path: &Path, text: Arc<str>) -> Result<Self, ConfigError> {
         let mut config: Self =
             document::read(&path.display().to_string(), &text).map_err(Box::new)?;
         config.resolve(path.parent().unwrap_or_else(|| Path::new(".")));
+        config.origin = Some(Origin {
+            file: path.to_owned(),
+            text,
+        });
         config
             .agree()
             .map_err(|message| ConfigError::Contradiction {
@@ -211,15 +209,30 @@ impl Config {
                 ));
             }
         }
+        for (index, entry) in self.endpoints.iter().enumerate() {
+            if self
+                .endpoints
+                .iter()
+                .take(index)
+                .any(|other| other.place() == entry.place())
+            {
+                return Err(format!("endpoints: the url {} stands twice", entry.url));
+            }
+        }
         Ok(())
     }
 }
 
-fn read_file(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })
+// === impl EndpointEntry ===
+
+impl EndpointEntry {
+    /// What tells it from other endpoints: its URL without the port, which is the listener's.
+    pub(crate) fn place(&self) -> EndpointUrl {
+        EndpointUrl {
+            port: None,
+            ..self.url.clone()
+        }
+    }
 }
 
 fn default_data_dir() -> PathBuf {

@@ -55,7 +55,7 @@ pub(crate) struct Endpoints {
 }
 
 /// A URL that the configuration names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Declared {
     pub(crate) url: EndpointUrl,
     pub(crate) policy: Option<Arc<Policy>>,
@@ -194,6 +194,21 @@ impl Endpoints {
     /// The routes of this moment.
     pub(crate) fn snapshot(&self) -> Guard<Arc<Routes>> {
         self.current.load()
+    }
+
+    /// Gives declared endpoints other policies, all in one step. Exchanges that run keep those they have.
+    pub(crate) fn set_policies(&self, changed: Vec<Declared>) {
+        self.change(|routes| {
+            for Declared { url, policy, .. } in changed {
+                let Some((map, host)) = routes.slot(&url) else {
+                    continue;
+                };
+                if let Some(known) = map.get_mut(&host) {
+                    let endpoint = Endpoint::clone(known);
+                    *known = Arc::new(Endpoint { policy, ..endpoint });
+                }
+            }
+        });
     }
 
     /// Lets a member serve a URL. Sessions it displaces are returned, to be closed.

@@ -59,6 +59,12 @@ impl Deployed {
         }
     }
 
+    /// Writes `gateway.yaml` anew, with other lines behind the ones that are always there.
+    pub(crate) fn rewrite(&self, extra: &str) {
+        let agents = [("tester".to_owned(), vec!["bind:*".to_owned()])];
+        gateway::write(self.home.path(), (0, 0), &agents, extra);
+    }
+
     /// Starts another gateway process in the place of one that has ended: same ports, same authority.
     pub(crate) async fn start_gateway_again(&mut self) {
         let ports = (self.https.port(), self.http.port());

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use adit_gateway::{Config, token::TokenHash};
+use adit_gateway::{Config, ReloadError, Reloaded, token::TokenHash};
 use tempfile::TempDir;
 
 use super::Public;
@@ -50,6 +50,37 @@ impl Gateway {
             agents,
             extra: extra.to_owned(),
         }
+    }
+
+    /// One whose folder holds files, such as policies, that `extra` may name.
+    pub(crate) async fn with_files(files: &[(&str, &str)], extra: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let agents = vec![("tester".to_owned(), vec!["bind:*".to_owned()])];
+        let running = run(dir.path(), (0, 0), &agents, extra).await;
+        Self {
+            running,
+            dir,
+            agents,
+            extra: extra.to_owned(),
+        }
+    }
+
+    /// Where its files lie.
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes its `gateway.yaml` anew, with other lines behind the ones that are always there.
+    pub(crate) fn rewrite(&self, extra: &str) {
+        write(self.dir.path(), (0, 0), &self.agents, extra);
+    }
+
+    /// Lets it read its files again, now.
+    pub(crate) async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.running.reload().await
     }
 
     /// Ends it and starts it again on the same ports, with the same authority and agents.

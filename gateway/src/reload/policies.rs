@@ -1,0 +1,261 @@
+//! From texts to policies: all of them or none, and what has not changed is not built again.
+
+use std::sync::Arc;
+
+use adit_policy::{Policy, endpoint_url::EndpointUrl, env::Env};
+
+use super::{Mistakes, texts::Texts};
+use crate::{
+    config::{Config, ConfigError, EndpointEntry},
+    pools::endpoints::Declared,
+};
+
+/// The operator's policies, each with the text that it was built from.
+#[derive(Default)]
+pub(super) struct Policies(Vec<Built>);
+
+struct Built {
+    url: EndpointUrl,
+    normalize_paths: bool,
+    source: Source,
+    policy: Option<Arc<Policy>>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Source {
+    Nothing,
+    /// Written into `gateway.yaml`; this is the whole of that text.
+    Inside(Option<Arc<str>>),
+    File(Arc<str>),
+}
+
+// === impl Policies ===
+
+impl Policies {
+    /// Builds all policies of a configuration, except those whose text is the one that `known` were built from.
+    ///
+    /// # Errors
+    /// Every policy that cannot be read or built. Then there are none at all.
+    pub(super) fn build(
+        config: &mut Config,
+        texts: &Texts,
+        known: &Self,
+        env: &Env,
+    ) -> Result<Self, Mistakes> {
+        let whole = config
+            .origin
+            .as_ref()
+            .map(|origin| Arc::clone(&origin.text));
+        let mut built = Vec::with_capacity(config.endpoints.len());
+        let mut mistakes = Vec::new();
+        for entry in std::mem::take(&mut config.endpoints) {
+            match known.one(entry, whole.as_ref(), texts, env) {
+                Ok(policy) => built.push(policy),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        if mistakes.is_empty() {
+            Ok(Self(built))
+        } else {
+            Err(Mistakes(mistakes.into()))
+        }
+    }
+
+    /// As endpoints have them.
+    pub(super) fn declared(&self) -> Vec<Declared> {
+        self.0.iter().map(Built::declared).collect()
+    }
+
+    /// Takes over newer policies and tells which endpoints have another one now. Endpoints come and go only at
+    /// a restart: the policy of one that is missing among the newer ones stays.
+    pub(super) fn renew(&mut self, newer: Self) -> Vec<Declared> {
+        let mut changed = Vec::new();
+        for new in newer.0 {
+            let Some(old) = self.0.iter_mut().find(|old| old.url == new.url) else {
+                continue;
+            };
+            if old.policy.as_ref().map(Arc::as_ptr) != new.policy.as_ref().map(Arc::as_ptr) {
+                changed.push(new.declared());
+            }
+            *old = new;
+        }
+        changed
+    }
+
+    fn one(
+        &self,
+        entry: EndpointEntry,
+        whole: Option<&Arc<str>>,
+        texts: &Texts,
+        env: &Env,
+    ) -> Result<Built, ConfigError> {
+        let url = entry.place();
+        let normalize_paths = entry.normalize_paths;
+        let source = match (&entry.traffic_policy, &entry.traffic_policy_file) {
+            (Some(_), _) => Source::Inside(whole.cloned()),
+            (None, Some(file)) => Source::File(Arc::clone(texts.get(file)?)),
+            (None, None) => Source::Nothing,
+        };
+        let known = self.0.iter().find(|known| known.url == url);
+        let policy = match known.filter(|known| known.source == source) {
+            Some(known) => known.policy.clone(),
+            None => build(entry, &source, env)?.map(Arc::new),
+        };
+        Ok(Built {
+            url,
+            normalize_paths,
+            source,
+            policy,
+        })
+    }
+}
+
+// === impl Built ===
+
+impl Built {
+    fn declared(&self) -> Declared {
+        Declared {
+            url: self.url.clone(),
+            normalize_paths: self.normalize_paths,
+            policy: self.policy.clone(),
+        }
+    }
+}
+
+fn build(entry: EndpointEntry, source: &Source, env: &Env) -> Result<Option<Policy>, ConfigError> {
+    let built = match (entry.traffic_policy, entry.traffic_policy_file, source) {
+        (Some(document), ..) => Policy::build(document, env).map_err(Into::into),
+        (None, Some(file), Source::File(text)) => {
+            Policy::load(&file.display().to_string(), text, env)
+        }
+        _ => return Ok(None),
+    };
+    built
+        .map(Some)
+        .map_err(|error| ConfigError::Policy(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const DENY: &str = "on_http_request: [{ actions: [{ type: deny }] }]\n";
+    const TEAPOT: &str =
+        "on_http_request: [{ actions: [{ type: deny, config: { status_code: 418 } }] }]\n";
+
+    struct Files(TempDir);
+
+    impl Files {
+        fn with(files: &[(&str, &str)]) -> Self {
+            let folder = Self(TempDir::new().unwrap());
+            files
+                .iter()
+                .for_each(|(name, text)| folder.write(name, text));
+            folder
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.0.path().join(name), text).unwrap();
+        }
+
+        fn built(&self, known: &Policies) -> Result<Policies, Vec<String>> {
+            let (texts, config) = Texts::read(&self.0.path().join("gateway.yaml"));
+            let mut config = config.unwrap_or_else(|error| panic!("{error}"));
+            Policies::build(&mut config, &texts, known, &Env::system())
+                .map_err(|all| all.0.iter().map(ToString::to_string).collect())
+        }
+    }
+
+    fn gateway(endpoints: &str) -> String {
+        format!("domain: example.com\ntls: {{ local_ca: true }}\nendpoints:\n{endpoints}")
+    }
+
+    #[test]
+    fn only_the_policy_whose_text_has_changed_is_built_again() {
+        let files = Files::with(&[
+            (
+                "gateway.yaml",
+                &gateway(
+                    "- { url: a.example.com, traffic_policy_file: a.yaml }\n\
+                     - { url: b.example.com, traffic_policy_file: b.yaml }\n\
+                     - { url: c.example.com }\n",
+                ),
+            ),
+            ("a.yaml", DENY),
+            ("b.yaml", DENY),
+        ]);
+        let mut policies = files.built(&Policies::default()).unwrap();
+        let before = policies.declared();
+        files.write("a.yaml", TEAPOT);
+        let changed = policies.renew(files.built(&policies).unwrap());
+        assert_eq!(changed.len(), 1);
+        assert_eq!(changed[0].url.to_string(), "https://a.example.com");
+        let after = policies.declared();
+        let kept = |at: usize| {
+            let pair = [&before[at], &after[at]].map(|one| one.policy.as_ref().map(Arc::as_ptr));
+            pair[0] == pair[1]
+        };
+        assert!(!kept(0) && kept(1) && kept(2));
+        assert!(policies.renew(files.built(&policies).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_told_and_none_is_applied() {
+        let files = Files::with(&[
+            (
+                "gateway.yaml",
+                &gateway(
+                    "- { url: a.example.com, traffic_policy_file: a.yaml }\n\
+                     - { url: b.example.com, traffic_policy_file: b.yaml }\n\
+                     - { url: c.example.com, traffic_policy_file: c.yaml }\n",
+                ),
+            ),
+            (
+                "a.yaml",
+                "on_http_request: [{ actions: [{ type: dney }] }]\n",
+            ),
+            ("b.yaml", DENY),
+        ]);
+        let mistakes = files.built(&Policies::default()).err().unwrap();
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(mistakes[0].contains("a.yaml:1:") && mistakes[0].contains("dney"));
+        assert!(mistakes[1].contains("cannot read") && mistakes[1].contains("c.yaml"));
+    }
+
+    #[test]
+    fn a_policy_may_move_into_its_own_file_or_go() {
+        let inside = "- { url: a.example.com, traffic_policy: { on_http_request: [{ actions: [{ type: deny }] }] } }\n";
+        let files = Files::with(&[("gateway.yaml", &gateway(inside)), ("a.yaml", DENY)]);
+        let mut policies = files.built(&Policies::default()).unwrap();
+        for entry in [
+            "- { url: a.example.com, traffic_policy_file: a.yaml }\n",
+            "- { url: a.example.com }\n",
+            inside,
+        ] {
+            files.write("gateway.yaml", &gateway(entry));
+            let changed = policies.renew(files.built(&policies).unwrap());
+            assert_eq!(changed.len(), 1, "{entry}");
+            assert_eq!(changed[0].policy.is_some(), entry.contains("policy"));
+        }
+    }
+
+    #[test]
+    fn the_policy_of_an_endpoint_that_was_taken_out_stays_until_a_restart() {
+        let files = Files::with(&[
+            (
+                "gateway.yaml",
+                &gateway("- { url: a.example.com, traffic_policy_file: a.yaml }\n"),
+            ),
+            ("a.yaml", DENY),
+        ]);
+        let mut policies = files.built(&Policies::default()).unwrap();
+        files.write("gateway.yaml", &gateway("- { url: new.example.com }\n"));
+        assert!(policies.renew(files.built(&policies).unwrap()).is_empty());
+        let [left] = policies.declared().try_into().unwrap();
+        assert!(left.policy.is_some() && left.url.to_string() == "https://a.example.com");
+    }
+}
