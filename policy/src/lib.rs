@@ -13,7 +13,7 @@
 //! | [`action`] | the contract of an action |
 //! | [`actions`] | the table of actions; one file each |
 //! | [`mod@env`] | clock and randomness, lent |
-//! | [`ip_set`], [`breaker`] | what actions decide with: many address ranges, a circuit breaker |
+//! | [`ip_set`], [`limit`], [`breaker`] | what actions decide with: many address ranges, rate limits, a circuit breaker |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
 //! | [`endpoint_url`] | the address of an endpoint |
 //! | [`secret`], [`go_duration`], [`size`] | values that read themselves, for documents of every crate |
@@ -71,6 +71,7 @@ pub mod env;
 pub mod exchange;
 pub mod go_duration;
 pub mod ip_set;
+pub mod limit;
 mod mistake;
 mod nearest;
 mod reading;
