@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{errors::ErrorPage, upstream::Dial};
 use crate::{
+    edge::Edge,
     front::running::Place,
     pools::{endpoints::Endpoint, member::Member},
 };
@@ -83,6 +84,12 @@ impl Exchange {
 
     pub(super) fn member(&self) -> Option<&Arc<Member>> {
         self.routed.as_ref()?.member.as_ref()
+    }
+
+    /// The domain that this exchange's host shares with other agents' hosts.
+    pub(super) fn shared_domain<'a>(&self, edge: &'a Edge) -> Option<&'a Host> {
+        let declared = self.routed.as_ref()?.endpoint.declared;
+        (!declared).then_some(&edge.config.domain)
     }
 
     /// The policies of this exchange, the operator's first.

@@ -6,12 +6,14 @@
 //! - [`decide`]: what the policies say
 //! - [`adapt`]: a Pingora session as a policy's exchange, and edits back onto it
 //! - [`forwarded`]: `X-Forwarded-*`, and who the client is
+//! - [`cookies`]: whose they are
 //! - [`upstream`]: a stream to an agent as a connection that Pingora can use
 //! - [`errors`]: pages for what goes wrong; [`answer`]: writing them
 //! - [`log`]: what is told of an exchange when it has ended
 
 mod adapt;
 mod answer;
+mod cookies;
 mod decide;
 mod errors;
 mod exchange;

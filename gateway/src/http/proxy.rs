@@ -11,7 +11,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use tokio::sync::watch;
 
 use super::{
-    adapt, answer, decide,
+    adapt, answer, cookies, decide,
     errors::ErrorPage,
     exchange::{Exchange, Instead},
     log, route,
@@ -114,6 +114,16 @@ impl ProxyHttp for Proxy {
         error
     }
 
+    /// What policies may see and a service may not.
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        _: &mut Exchange,
+    ) -> Result<()> {
+        cookies::withhold_own(request)
+    }
+
     async fn request_body_filter(
         &self,
         _: &mut Session,
@@ -174,10 +184,12 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        // Of a 101, too: browsers take its cookies.
+        adapt::remove_own_headers(response);
+        cookies::drop_foreign(response, exchange.shared_domain(&self.edge))?;
         if response.status.is_informational() {
             return Ok(());
         }
-        adapt::remove_own_headers(response);
         if *self.finishing.borrow() {
             // The connection is closed after this response, and the client is told.
             session.set_keepalive(None);

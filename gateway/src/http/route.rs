@@ -11,7 +11,7 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::{
-    answer,
+    answer, cookies,
     errors::ErrorPage,
     exchange::{Exchange, Instead, Routed},
     forwarded,
@@ -46,6 +46,7 @@ pub(super) fn route(
     let header = session.req_header_mut();
     respelling
         .apply(header)
+        .and_then(|()| cookies::join(header))
         .and_then(|()| forwarded::stamp(header, stamp))
         .map_err(|_| Instead::Page(ErrorPage::internal()))?;
     exchange.routed = Some(routed);
