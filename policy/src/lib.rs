@@ -13,6 +13,8 @@
 //! | [`action`] | the contract of an action |
 //! | [`actions`] | the table of actions; one file each |
 //! | [`mod@env`] | clock and randomness, lent |
+//! | [`body`] | what rewrites bodies as they pass |
+//! | [`ip_set`], [`breaker`] | what actions decide with: many address ranges, a circuit breaker |
 //! | [`ip_set`], [`limit`], [`breaker`] | what actions decide with: many address ranges, rate limits, a circuit breaker |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
 //! | [`endpoint_url`] | the address of an endpoint |
@@ -61,6 +63,7 @@
 
 pub mod action;
 pub mod actions;
+pub mod body;
 pub mod breaker;
 pub mod canonical;
 mod config;
