@@ -14,7 +14,6 @@
 //! | [`actions`] | the table of actions; one file each |
 //! | [`mod@env`] | clock and randomness, lent |
 //! | [`body`] | what rewrites bodies as they pass |
-//! | [`ip_set`], [`breaker`] | what actions decide with: many address ranges, a circuit breaker |
 //! | [`ip_set`], [`limit`], [`breaker`] | what actions decide with: many address ranges, rate limits, a circuit breaker |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
 //! | [`endpoint_url`] | the address of an endpoint |
