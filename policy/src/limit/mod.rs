@@ -30,7 +30,7 @@ use self::window::Window;
 use crate::env::Random;
 
 /// How many buckets one process keeps. Beyond, the least recently used is forgotten: its key has its whole capacity
-/// again. At 80 bytes each and some for the index this is about 90 MB.
+/// again. This is about 85 MB.
 pub const BUCKETS_MAX: usize = 1_000_000;
 
 /// What a limiter allows.
@@ -105,8 +105,8 @@ pub struct Limiter {
 impl Limiters {
     /// Keeps up to [`BUCKETS_MAX`] buckets.
     pub fn new(random: &dyn Random) -> Arc<Self> {
-        // So many that cores seldom meet, and still whole buckets for each.
-        Self::with_bound(64, BUCKETS_MAX / 64, random)
+        // So many that cores seldom meet, and so few buckets for each that its hash table just fits them.
+        Self::with_bound(80, BUCKETS_MAX / 80, random)
     }
 
     /// Keeps up to `bound` buckets behind each of `shards` locks.
@@ -162,9 +162,9 @@ impl Limiters {
     }
 
     fn shard(&self, key: Key) -> &Mutex<Buckets> {
-        // The low bits choose the place inside a shard.
-        let high = usize::try_from(key.high >> 32).unwrap_or_default();
-        &self.shards[high % self.shards.len()]
+        // The low half chooses the place inside a shard.
+        let at = ((key.high >> 32) * self.shards.len() as u64) >> 32;
+        &self.shards[at as usize]
     }
 }
 
@@ -216,16 +216,25 @@ impl Settings {
     /// An empty bucket.
     fn bucket(&self, now: Duration) -> Bucket {
         match self.algorithm {
-            Algorithm::SlidingWindow => Bucket::Window(Window::new(self, now)),
-            Algorithm::TokenBucket => Bucket::Tokens(Tokens::default()),
+            Algorithm::SlidingWindow => Window::new(self, now).into(),
+            Algorithm::TokenBucket => Tokens::default().into(),
         }
     }
 
     fn check(&self, bucket: &mut Bucket, now: Duration) -> Outcome {
-        // The algorithm is part of the key, so this is the kind that `bucket` made.
-        match bucket {
-            Bucket::Window(window) => window.check(self, now),
-            Bucket::Tokens(tokens) => tokens.check(self, now),
+        match self.algorithm {
+            Algorithm::SlidingWindow => {
+                let mut window = Window::from(*bucket);
+                let outcome = window.check(self, now);
+                *bucket = window.into();
+                outcome
+            }
+            Algorithm::TokenBucket => {
+                let mut tokens = Tokens::from(*bucket);
+                let outcome = tokens.check(self, now);
+                *bucket = tokens.into();
+                outcome
+            }
         }
     }
 

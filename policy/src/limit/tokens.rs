@@ -9,44 +9,63 @@ use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
+use super::buckets::Bucket;
 use super::{Outcome, Settings, nanos};
 
-/// When the bucket will be full again, in nanoseconds of the clock; in two halves, so that it fits where a
-/// [`super::Window`] does. Zero is a full bucket.
+/// When the bucket will be full again, in nanoseconds of the clock. Zero is a full bucket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tokens {
-    pub(super) full_at: [u32; 2],
+    full_at: u64,
 }
 
 // === impl Tokens ===
 
 impl Tokens {
     pub(super) fn check(&mut self, settings: &Settings, now: Duration) -> Outcome {
-        let slot = Slot(Cell::new(self.full_at()));
+        let slot = Slot(Cell::new(self.full_at));
         // governor reads its clock first for the zero that stored times count from, which must be the same each time.
         let limiter = Gcra::new(settings.quota(), slot, Reading(Cell::new(Duration::ZERO)));
         limiter.clock().0.set(now);
         let decision = limiter.check();
-        let full_at = limiter.into_state_store().0.get();
-        let reset = Duration::from_nanos(full_at.saturating_sub(nanos(now)));
+        self.full_at = limiter.into_state_store().0.get();
+        let reset = Duration::from_nanos(self.full_at.saturating_sub(nanos(now)));
         match decision {
-            Ok(state) => {
-                self.full_at = [(full_at >> 32) as u32, full_at as u32];
-                Outcome::Passed {
-                    remaining: state.remaining_burst_capacity(),
-                    reset,
-                }
-            }
+            Ok(state) => Outcome::Passed {
+                remaining: state.remaining_burst_capacity(),
+                reset,
+            },
             Err(refusal) => Outcome::Limited {
                 retry_after: refusal.wait_time_from(now),
                 reset,
             },
         }
     }
+}
 
-    fn full_at(self) -> u64 {
-        let [high, low] = self.full_at;
-        u64::from(high) << 32 | u64::from(low)
+impl From<Bucket> for Tokens {
+    fn from([high, low, ..]: Bucket) -> Self {
+        Self {
+            full_at: u64::from(high) << 32 | u64::from(low),
+        }
+    }
+}
+
+impl From<Tokens> for Bucket {
+    fn from(Tokens { full_at }: Tokens) -> Self {
+        [
+            (full_at >> 32) as u32,
+            full_at as u32,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ]
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::buckets::Bucket;
 use super::{Outcome, Settings, nanos};
 
 /// How many sub-windows make a window. One more is kept: the one that the window has left in part.
@@ -116,6 +117,19 @@ impl Window {
         let age = self.passed.iter().position(|count| *count > 0);
         let parts = age.map_or(0, |age| PARTS + 1 - age) as u64;
         Duration::from_nanos((parts * moment.part).saturating_sub(moment.offset))
+    }
+}
+
+impl From<Bucket> for Window {
+    fn from([newest, passed @ ..]: Bucket) -> Self {
+        Self { newest, passed }
+    }
+}
+
+impl From<Window> for Bucket {
+    fn from(Window { newest, passed }: Window) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k] = passed;
+        [newest, a, b, c, d, e, f, g, h, i, j, k]
     }
 }
 
