@@ -13,13 +13,13 @@ use std::{
 };
 
 use adit_policy::{
-    document::{self, Document, Mistake},
+    document::{self, Both, Document, Mistakes},
     secret::Secret,
 };
 
 pub use self::file::{ConsoleUi, Log, LogFormat, LogLevel};
 use self::{
-    file::{Binding, EndpointText, File, Peek, Policies},
+    file::{Binding, EndpointText, File, Peek},
     merge::merge,
 };
 use crate::{Agent, AgentBuilder, ConnectCas, ConnectUrl, EndpointOptions, Upstream};
@@ -78,9 +78,9 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
-    /// A file that says something wrong, with the place.
+    /// A file that says something wrong, with the places.
     #[error(transparent)]
-    Mistake(#[from] Mistake),
+    Mistakes(#[from] Mistakes),
     /// A file of another version.
     #[error("{}: {what}", path.display())]
     Version {
@@ -201,7 +201,7 @@ impl EndpointConfig {
                     "traffic_policy and traffic_policy_file exclude each other".into(),
                 ));
             }
-            (Some(inline), None) => {
+            (Some(Both(_, inline)), None) => {
                 Some(serde_yaml::to_string(&inline).map_err(|error| wrong(error.to_string()))?)
             }
             (None, Some(path)) => {
@@ -256,7 +256,6 @@ impl File {
             None => return Err(version("it needs `version: 3`".into())),
         }
         let mut file: Self = document::read(&shown, text)?;
-        document::read::<Policies>(&shown, text)?;
         file.resolve_paths(path.parent().unwrap_or_else(|| Path::new("")));
         file.refuse_twins()?;
         Ok(file)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::action::{Action, Flow, Phase, Unbuildable};
-use crate::document::{Document, Mistake, RuleText, read};
+use crate::document::{Document, Mistakes, RuleText, read};
 use crate::env::Env;
 use crate::exchange::Exchange;
 use crate::verdict::{Place, ReplyKind, Verdict};
@@ -34,7 +34,7 @@ pub struct BuildError {
 pub enum LoadError {
     /// The text is wrong.
     #[error(transparent)]
-    Read(#[from] Mistake),
+    Read(#[from] Mistakes),
     /// The text is right, and something around it is missing.
     #[error(transparent)]
     Build(#[from] BuildError),

@@ -148,7 +148,7 @@ mod tests {
         );
         let mistake = read::<Vec<GoDuration>>("f", "- 5\n").unwrap_err();
         assert_eq!(
-            mistake.message(),
+            mistake.first().message(),
             "[0]: invalid type: integer `5`, expected a duration with a unit, as in 1h30m or 500ms"
         );
     }

@@ -74,13 +74,9 @@ pub mod exchange;
 pub mod go_duration;
 pub mod ip_set;
 pub mod limit;
-mod mistake;
 mod nearest;
-mod reading;
-mod redact;
 pub mod secret;
 pub mod size;
-mod survey;
 #[cfg(test)]
 mod testing;
 pub mod verdict;

@@ -90,7 +90,7 @@ mod tests {
             assert_eq!(text.parse::<Size>(), Err(BadSize), "{text}");
         }
         assert_eq!(
-            read::<Size>("f", "1 kilo").unwrap_err().message(),
+            read::<Size>("f", "1 kilo").unwrap_err().first().message(),
             "`1 kilo` is not a size; write a number of bytes, or one with a unit, as in 64KiB or 10MB"
         );
     }

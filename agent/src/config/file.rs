@@ -8,6 +8,7 @@ use std::{
 };
 
 use adit_policy::{
+    document::{Both, Document},
     endpoint_url::{EndpointUrl, Scheme},
     go_duration::GoDuration,
     secret::Secret,
@@ -23,19 +24,6 @@ use crate::{ConnectCas, ConnectUrl, Protocol, Upstream};
 #[derive(Deserialize)]
 pub(super) struct Peek {
     pub(super) version: Option<u64>,
-}
-
-/// The policies that stand in a file, read only for their mistakes: what is sent is their text.
-#[derive(Debug, Deserialize)]
-pub(super) struct Policies {
-    #[serde(default, rename = "endpoints")]
-    _endpoints: Vec<PolicyOf>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PolicyOf {
-    #[serde(default, rename = "traffic_policy")]
-    _policy: Option<adit_policy::document::Document>,
 }
 
 /// A whole file.
@@ -96,7 +84,8 @@ pub(super) struct EndpointText {
     pub(super) weight: Option<u32>,
     pub(super) tier: Option<u32>,
     pub(super) inspect: Option<bool>,
-    pub(super) traffic_policy: Option<serde_yaml::Value>,
+    /// Read for its mistakes; what is sent is the value as it stands.
+    pub(super) traffic_policy: Option<Both<Document, serde_yaml::Value>>,
     pub(super) traffic_policy_file: Option<PathBuf>,
     pub(super) agent_tls_termination: Option<serde_yaml::Value>,
     pub(super) upstream: Option<UpstreamText>,

@@ -91,7 +91,7 @@ fn a_mistake_has_its_place_and_a_caret() {
     let upstream = refused("version: 3\nendpoints:\n  - {name: a, upstream: {url: '::1:3000'}}\n");
     assert!(
         upstream
-            .starts_with("adit.yaml:3:31: endpoints[0].upstream.url: \"::1:3000\" is ambiguous"),
+            .starts_with("adit.yaml:3:31: endpoints[0] \"a\".upstream.url: \"::1:3000\" is ambiguous"),
         "{upstream}"
     );
     let url =

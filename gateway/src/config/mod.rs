@@ -8,7 +8,7 @@ use std::{
 use adit_policy::{
     LoadError,
     canonical::Host,
-    document::{self, Document, Mistake},
+    document::{self, Document, Mistakes},
     endpoint_url::EndpointUrl,
 };
 use ipnet::IpNet;
@@ -123,9 +123,9 @@ pub enum ConfigError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The text has a mistake.
+    /// The text has mistakes.
     #[error(transparent)]
-    Mistake(#[from] Box<Mistake>),
+    Mistakes(#[from] Mistakes),
     /// A policy has a mistake, or cannot be built.
     #[error(transparent)]
     Policy(#[from] Box<LoadError>),
@@ -156,8 +156,7 @@ impl Config {
 
     /// The same for a text that was read already.
     pub(crate) fn parse(path: &Path, text: Arc<str>) -> Result<Self, ConfigError> {
-        let mut config: Self =
-            document::read(&path.display().to_string(), &text).map_err(Box::new)?;
+        let mut config: Self = document::read(&path.display().to_string(), &text)?;
         config.resolve(path.parent().unwrap_or_else(|| Path::new(".")));
         config.origin = Some(Origin {
             file: path.to_owned(),

@@ -169,7 +169,7 @@ mod tests {
                 "templates (`${…}`) are not built into this version",
             ),
             ("{}", "`headers` needs at least one header (ERR_ADIT_2223)"),
-            ("{a: [b]}", "invalid type: sequence, expected a text"),
+            ("{a: [b]}", "invalid type: list, expected a text"),
         ] {
             let config = format!("{{headers: {headers}}}");
             let message = refused(&one("on_http_request", "add-headers", &config));

@@ -5,12 +5,19 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, Visitor,
+};
 
 use crate::action::Phase;
 use crate::actions::{self, Kind, ReadConfig};
-pub use crate::mistake::{Mistake, read};
-use crate::reading::{Item, Keys, ListOf};
+
+mod keys;
+mod reader;
+pub mod scope;
+
+use self::keys::{Item, Keys, ListOf};
+pub use self::reader::{Both, Mistake, Mistakes, read, read_warned};
 
 /// Most rules in one phase; one more is refused.
 const RULES_MAX: usize = 1_000;
@@ -68,10 +75,10 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         while let Some(key) = map.next_key_seed(KEYS)? {
             match key {
                 Some("on_http_request") => {
-                    document.on_http_request = map.next_value_seed(rules(Phase::OnHttpRequest))?
+                    document.on_http_request = rules_in(Phase::OnHttpRequest, &mut map)?
                 }
                 Some("on_http_response") => {
-                    document.on_http_response = map.next_value_seed(rules(Phase::OnHttpResponse))?
+                    document.on_http_response = rules_in(Phase::OnHttpResponse, &mut map)?
                 }
                 _ => map.next_value::<IgnoredAny>().map(drop)?,
             }
@@ -87,26 +94,28 @@ impl<'de> Visitor<'de> for DocumentVisitor {
 
 // === impl RuleText ===
 
-fn rules(phase: Phase) -> ListOf<RuleText> {
-    ListOf {
+fn rules_in<'de, A: MapAccess<'de>>(phase: Phase, map: &mut A) -> Result<Vec<RuleText>, A::Error> {
+    let list = ListOf {
         phase,
         max: RULES_MAX,
         what: "rules",
         hint: "a phase is a list: put `-` before the rule",
         item: PhantomData,
-    }
+    };
+    scope::with_phase(phase, || map.next_value_seed(list))
 }
 
 impl Item for RuleText {
+    const KEYS: Keys = Keys {
+        of: "field",
+        known: &["name", "actions"],
+        code: 2236,
+    };
+
     fn read<'de, A: MapAccess<'de>>(phase: Phase, mut map: A) -> Result<Self, A::Error> {
-        const KEYS: Keys = Keys {
-            of: "field",
-            known: &["name", "actions"],
-            code: 2236,
-        };
         const ACTIONS: &str = "`actions` is a list: put `-` before the action";
         let mut rule = Self::default();
-        while let Some(key) = map.next_key_seed(KEYS)? {
+        while let Some(key) = map.next_key_seed(Self::KEYS)? {
             match key {
                 Some("name") => rule.name = map.next_value::<Option<String>>()?.map(Arc::from),
                 Some("actions") => {
@@ -134,23 +143,23 @@ impl Item for RuleText {
 // === impl ActionText ===
 
 impl Item for ActionText {
+    const KEYS: Keys = Keys {
+        of: "field",
+        known: &["type", "config"],
+        code: 2236,
+    };
+
     fn read<'de, A: MapAccess<'de>>(phase: Phase, mut map: A) -> Result<Self, A::Error> {
-        const KEYS: Keys = Keys {
-            of: "field",
-            known: &["type", "config"],
-            code: 2236,
-        };
         let mut kind = None;
         let mut config = None;
-        // Machines sort keys, so `config` may come before the word that says how to read it.
-        let mut early = None;
-        while let Some(key) = map.next_key_seed(KEYS)? {
+        let mut is_early = false;
+        while let Some(key) = map.next_key_seed(Self::KEYS)? {
             match (key, kind) {
                 (Some("type"), _) => kind = Some(map.next_value_seed(Kind { phase })?),
                 (Some("config"), Some(kind)) => {
                     config = Some(map.next_value_seed(actions::ConfigOf { kind })?)
                 }
-                (Some("config"), None) => early = Some(map.next_value::<serde_yaml::Value>()?),
+                (Some("config"), None) => is_early = map.next_value::<IgnoredAny>().is_ok(),
                 _ => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
@@ -158,13 +167,13 @@ impl Item for ActionText {
             kind.ok_or_else(|| A::Error::custom("an action needs a `type` (ERR_ADIT_2206)"))?;
         let config = match config {
             Some(config) => config,
-            None => {
-                let value = early.unwrap_or(serde_yaml::Value::Null);
-                let place = |error| A::Error::custom(format_args!("config: {error}"));
-                actions::ConfigOf { kind }
-                    .deserialize(value)
-                    .map_err(place)?
+            // Our own reader looks ahead for the type; another one may not.
+            None if is_early => {
+                return Err(A::Error::custom(
+                    "an action's `type` stands before its `config` (ERR_ADIT_2206)",
+                ));
             }
+            None => actions::ConfigOf { kind }.deserialize(().into_deserializer())?,
         };
         Ok(Self { kind, config })
     }
@@ -231,7 +240,7 @@ did you mean `on_http_request`?"
     fn a_rule_without_an_action_is_refused() {
         assert_eq!(
             refused("on_http_request:\n  - name: a\n"),
-            "policy.yaml:2:5: on_http_request[0]: a rule needs at least one action (ERR_ADIT_2206)
+            "policy.yaml:2:5: on_http_request[0] \"a\": a rule needs at least one action (ERR_ADIT_2206)
     2 |   - name: a
       |     ^"
         );
@@ -264,9 +273,9 @@ did you mean `on_http_request`?"
         assert!(!policy(sorted).is_empty());
         assert_eq!(
             refused("on_http_request:\n  - actions:\n      - config: {status: 404}\n        type: deny\n"),
-            "policy.yaml:3:9: on_http_request[0].actions[0]: config: unknown field `status`, expected `status_code` or `body`
+            "policy.yaml:3:18: on_http_request[0].actions[0].config: unknown field `status`, expected `status_code` or `body`
     3 |       - config: …
-      |         ^"
+      |                  ^"
         );
     }
 

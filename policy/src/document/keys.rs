@@ -19,17 +19,20 @@ const LATER: &[&str] = &[
 ];
 
 /// Something that a list of a policy holds.
-pub(crate) trait Item: Sized {
+pub(super) trait Item: Sized {
+    /// Its keys, in the order in which [`read`](Self::read) needs them.
+    const KEYS: Keys;
+
     fn read<'de, A: MapAccess<'de>>(phase: Phase, map: A) -> Result<Self, A::Error>;
 }
 
 /// A list in a phase, and what to say when it is none or too long.
-pub(crate) struct ListOf<T> {
-    pub(crate) phase: Phase,
-    pub(crate) max: usize,
-    pub(crate) what: &'static str,
-    pub(crate) hint: &'static str,
-    pub(crate) item: PhantomData<T>,
+pub(super) struct ListOf<T> {
+    pub(super) phase: Phase,
+    pub(super) max: usize,
+    pub(super) what: &'static str,
+    pub(super) hint: &'static str,
+    pub(super) item: PhantomData<T>,
 }
 
 impl<'de, T: Item> DeserializeSeed<'de> for ListOf<T> {
@@ -85,7 +88,7 @@ impl<'de, T: Item> DeserializeSeed<'de> for One<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_struct("", T::KEYS.known, self)
     }
 }
 
@@ -103,10 +106,10 @@ impl<'de, T: Item> Visitor<'de> for One<T> {
 
 /// The keys of one kind of map. A key that begins with `x-` is nobody's (`None`): a home for anchors.
 #[derive(Clone, Copy)]
-pub(crate) struct Keys {
-    pub(crate) of: &'static str,
-    pub(crate) known: &'static [&'static str],
-    pub(crate) code: u16,
+pub(super) struct Keys {
+    pub(super) of: &'static str,
+    pub(super) known: &'static [&'static str],
+    pub(super) code: u16,
 }
 
 impl<'de> DeserializeSeed<'de> for Keys {

@@ -1,0 +1,206 @@
+//! Reads a tree again and again, each time without what is known to be wrong, to find what else is.
+
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::ptr;
+
+use serde::de::DeserializeOwned;
+
+use super::mistake;
+use super::tree::{Entry, Node, Refused, State, Tree};
+use super::trouble::Place;
+use super::value::{Pass, Value};
+
+/// Most mistakes that are told of one document.
+const MISTAKES_MAX: usize = 100;
+const TAG: &str = "a tag (`!…`) has no meaning here";
+/// What all passes after the first may cost together, in entries passed by: a large document whose mistakes take longer
+/// to find is told fewer of them.
+const WORK_MAX: u64 = 16_000_000;
+
+/// Something to tell about a document.
+pub(super) struct Found<'a> {
+    pub(super) message: String,
+    pub(super) place: Place<'a>,
+}
+
+/// The search for all mistakes of one document.
+pub(super) struct Repair<'a> {
+    root: &'a Entry<'a>,
+    found: Vec<Found<'a>>,
+    /// Complaints that are not told, because they only follow from what was found.
+    echoes: Vec<Found<'a>>,
+    work_left: u64,
+}
+
+// === impl Repair ===
+
+impl<'a> Repair<'a> {
+    pub(super) fn of(tree: &'a Tree<'a>) -> Self {
+        let mut found = Vec::new();
+        if tree.has_refused {
+            collect_refused(&tree.root, &mut Vec::new(), &mut found);
+        }
+        Self {
+            root: &tree.root,
+            found,
+            echoes: Vec::new(),
+            work_left: WORK_MAX,
+        }
+    }
+
+    /// The value with its warnings, or mistakes, and whether these are all.
+    pub(super) fn read<T: DeserializeOwned>(
+        mut self,
+    ) -> Result<(T, Vec<Found<'a>>), (Vec<Found<'a>>, bool)> {
+        let mut is_all = true;
+        for number in 0.. {
+            if self.root.is_out() {
+                break;
+            }
+            let pass = self.pass(number);
+            let root = Value {
+                pass: &pass,
+                up: None,
+                node: &self.root.value,
+                blame: self.root,
+                is_shared: false,
+            };
+            let trouble = match root.read(PhantomData::<T>) {
+                Ok(value) if self.found.is_empty() => return Ok((value, pass.into_warnings())),
+                Ok(_) => break,
+                Err(trouble) => trouble,
+            };
+            if number > 0 {
+                self.work_left = pass.work_left.get();
+            }
+            if trouble.is_tired() || self.found.len() == MISTAKES_MAX {
+                is_all = false;
+                break;
+            }
+            let (message, Some(place)) = trouble.into_parts() else {
+                break;
+            };
+            let blame = place.blame;
+            // What was left out already cannot be wrong once more; to go on would be to go on for ever.
+            if blame.state.replace(State::Out) == State::Out {
+                break;
+            }
+            let found = Found { message, place };
+            match self.is_echo(&found, number) {
+                true => self.echoes.push(found),
+                false => self.found.push(found),
+            }
+        }
+        Err((self.found, is_all))
+    }
+
+    fn pass(&self, number: u32) -> Pass<'a> {
+        // The first pass is bounded by the length of the document.
+        let work = if number == 0 {
+            u64::MAX
+        } else {
+            self.work_left
+        };
+        Pass {
+            number,
+            work_left: Cell::new(work),
+            warnings: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Whether the complaint is about a list or a map, and only because something in it was left out.
+    fn is_echo(&self, found: &Found<'a>, pass: u32) -> bool {
+        let node = found.place.node;
+        match missing(&found.message) {
+            Some(name) => node
+                .entries()
+                .iter()
+                .any(|entry| entry.is_out() && self.explains(entry, name)),
+            None => lacks_something(node, pass),
+        }
+    }
+
+    /// Whether a key is missing because of what was said about an entry that is left out: its value is wrong, or it is
+    /// there with a slip in it, or it was missing a level further inside already.
+    fn explains(&self, entry: &Entry<'a>, name: &str) -> bool {
+        let is_slip = |found: &Found<'_>| {
+            let key = entry.key.as_deref();
+            key.is_some_and(|key| ptr::eq(key, found.place.node))
+                && mistake::meant(&found.message) == Some(name)
+        };
+        let is_inside = |found: &Found<'_>| {
+            ptr::eq(&*entry.value, found.place.node) && missing(&found.message) == Some(name)
+        };
+        let mut heard = self.found.iter().chain(&self.echoes);
+        entry.key_text() == Some(name) || heard.any(|found| is_slip(found) || is_inside(found))
+    }
+}
+
+impl<'a> Pass<'a> {
+    fn into_warnings(self) -> Vec<Found<'a>> {
+        let warnings = self.warnings.into_inner().into_iter();
+        warnings
+            .map(|(message, place)| Found { message, place })
+            .collect()
+    }
+}
+
+/// The name in "missing field `name`" and in "an action needs a `name`".
+fn missing(message: &str) -> Option<&str> {
+    let (_, rest) = ["missing field `", " needs a `", " needs an `", " needs `"]
+        .iter()
+        .find_map(|words| message.split_once(words))?;
+    rest.split_once('`').map(|(name, _)| name)
+}
+
+fn lacks_something(node: &Node<'_>, pass: u32) -> bool {
+    let lacks = |entry: &Entry<'_>| !entry.is_due(pass) || lacks_something(&entry.value, pass);
+    node.entries().iter().any(lacks)
+}
+
+/// Everything that the parser saw and no type shall.
+fn collect_refused<'a>(
+    entry: &'a Entry<'a>,
+    path: &mut Vec<(&'a Node<'a>, usize)>,
+    found: &mut Vec<Found<'a>>,
+) {
+    if found.len() == MISTAKES_MAX {
+        return;
+    }
+    if let Some(refused) = entry.refused {
+        let key = entry.key.as_deref();
+        let (node, message) = match refused {
+            Refused::TaggedValue => (&*entry.value, TAG.to_owned()),
+            Refused::TaggedKey => (key.unwrap_or(&entry.value), TAG.to_owned()),
+            Refused::KeyOfNoText => {
+                let message = "invalid type: expected a key of plain text";
+                (key.unwrap_or(&entry.value), message.to_owned())
+            }
+            Refused::Twice => {
+                let text = entry.key_text().unwrap_or_default();
+                let message = format!("the key `{text}` stands here twice");
+                (key.unwrap_or(&entry.value), message)
+            }
+        };
+        let mut around = path.clone();
+        if refused != Refused::TaggedValue {
+            around.pop();
+        }
+        found.push(Found {
+            message,
+            place: Place {
+                path: around,
+                node,
+                offset: None,
+                blame: entry,
+            },
+        });
+        return;
+    }
+    for (index, inner) in entry.value.entries().iter().enumerate() {
+        path.push((&entry.value, index));
+        collect_refused(inner, path, found);
+        path.pop();
+    }
+}

@@ -1,0 +1,117 @@
+//! What a value that is being read may ask about its surroundings, and say besides its value.
+//!
+//! serde hands a value its own text and nothing else, and a value hands back a type or an error without a place. An
+//! expression has to know in which phase it stands, may have something to warn of, and knows the very character where it
+//! goes wrong. Passing that through every type in between would make each of them generic for the sake of one, so it is
+//! kept beside the call stack instead: a document is read on one thread from beginning to end, so a thread-local is seen
+//! by exactly that reading. It is set for a closure's duration and put back after it, also when the closure unwinds.
+
+use std::cell::{Cell, RefCell};
+
+use crate::action::Phase;
+
+thread_local! {
+    static PHASE: Cell<Option<Phase>> = const { Cell::new(None) };
+    static ASIDE: RefCell<Aside> = const { RefCell::new(Aside::NOTHING) };
+}
+
+/// What a value said besides its value; the reader knows where it stands.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    /// Warnings, in the order in which they were said.
+    pub(super) warnings: Vec<String>,
+    /// Where in the value its mistake lies, in characters.
+    pub(super) offset: Option<usize>,
+}
+
+impl Aside {
+    const NOTHING: Self = Self {
+        warnings: Vec::new(),
+        offset: None,
+    };
+}
+
+/// Everything that `read` reads stands in this phase.
+pub fn with_phase<T>(phase: Phase, read: impl FnOnce() -> T) -> T {
+    let _restored = PutBack(PHASE.replace(Some(phase)));
+    read()
+}
+
+/// The phase in which the value stands that is being read; none outside of a policy's phases.
+pub fn phase() -> Option<Phase> {
+    PHASE.get()
+}
+
+/// Warns at the value that is being read: it is right, and probably not what was meant.
+pub fn warn(text: impl Into<String>) {
+    ASIDE.with_borrow_mut(|aside| aside.warnings.push(text.into()));
+}
+
+/// Says where in the text that is being read the mistake lies, in characters from its beginning. For a visitor that is
+/// about to return its error.
+pub fn at(offset: usize) {
+    ASIDE.with_borrow_mut(|aside| aside.offset = Some(offset));
+}
+
+/// What was said since the last time.
+pub(super) fn take_aside() -> Aside {
+    ASIDE.take()
+}
+
+/// Reads another document, which knows nothing of one that is being read around it.
+pub(super) fn apart<T>(read: impl FnOnce() -> T) -> T {
+    let _phase = PutBack(PHASE.take());
+    let around = ASIDE.take();
+    let result = read();
+    ASIDE.set(around);
+    result
+}
+
+struct PutBack(Option<Phase>);
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        PHASE.set(self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_phase_holds_and_the_outer_one_comes_back() {
+        assert_eq!(phase(), None);
+        with_phase(Phase::OnHttpRequest, || {
+            with_phase(Phase::OnHttpResponse, || {
+                assert_eq!(phase(), Some(Phase::OnHttpResponse));
+            });
+            apart(|| assert_eq!(phase(), None));
+            assert_eq!(phase(), Some(Phase::OnHttpRequest));
+        });
+        assert_eq!(phase(), None);
+    }
+
+    #[test]
+    fn a_phase_ends_when_its_closure_unwinds() {
+        let unwound = std::panic::catch_unwind(|| {
+            with_phase(Phase::OnHttpRequest, || panic!("as a test does"))
+        });
+        assert!(unwound.is_err());
+        assert_eq!(phase(), None);
+    }
+
+    #[test]
+    fn what_is_said_in_a_document_apart_is_not_said_here() {
+        warn("here");
+        apart(|| {
+            warn("there");
+            at(3);
+        });
+        let aside = take_aside();
+        assert_eq!(
+            (aside.warnings, aside.offset),
+            (vec!["here".to_owned()], None)
+        );
+    }
+}
