@@ -69,6 +69,7 @@ async fn clients_of_grpc_are_told_in_their_own_way() {
         ("empty", "/", "14", "no agent"),
         ("down", "/", "14", "nothing listens on"),
         ("denied", "/", "7", "403"),
+        ("denied", "//pkg.Service/Call", "2", "two slashes"),
         ("hang", "/hang", "14", "did not answer in time"),
     ] {
         let host = format!("{host}.localhost");
