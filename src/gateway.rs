@@ -28,6 +28,8 @@ A change of gateway.yaml or of a policy file is noticed, and SIGHUP reads them a
 swapped at once, and no connection is touched. With a mistake in any of them the policies in use stay, and the
 log says why. Other settings than policies are applied by a restart; the log names those that wait for one.
 
+With listen.admin, GET /health there says how the gateway is, and GET /metrics has its counters.
+
 SIGTERM and SIGINT let running exchanges finish, within limits.shutdown_deadline; a second signal
 ends them at once."
 )]
@@ -135,7 +137,11 @@ async fn serve(config: adit_gateway::Config) -> Result<(), Failure> {
     let gateway = adit_gateway::Gateway::start(config)
         .await
         .map_err(Failure::mistake)?;
-    for (scheme, address) in [("https", gateway.https()), ("http", gateway.http())] {
+    for (scheme, address) in [
+        ("https", gateway.https()),
+        ("http", gateway.http()),
+        ("admin", gateway.admin()),
+    ] {
         if let Some(address) = address {
             tracing::info!(obj = "gateway", scheme, addr = %address, "listening");
         }

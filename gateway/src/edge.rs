@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use adit_policy::{
@@ -32,6 +33,7 @@ use crate::{
 /// What all cores share.
 pub(crate) struct Edge {
     pub(crate) config: Config,
+    pub(crate) started: Instant,
     pub(crate) cores: usize,
     pub(crate) doorkeeper: Arc<Doorkeeper>,
     /// The same for connections whose TLS handshake is not finished.
@@ -74,6 +76,7 @@ impl Edge {
             source,
         };
         Ok(Self {
+            started: Instant::now(),
             cores: arrivals.len(),
             doorkeeper: Doorkeeper::new(limits.connections, limits.connections_per_ip),
             handshakes: Doorkeeper::new(limits.handshakes, limits.handshakes_per_ip),
@@ -82,7 +85,7 @@ impl Edge {
             sessions: Registry::new(limits.sessions),
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
             policy_env: loaded.env.clone(),
-            policies: ArcSwap::from_pointee(Status::new()),
+            policies: ArcSwap::from_pointee(loaded.status()),
             https: addresses.https,
             http: addresses.http,
             arrivals,

@@ -141,6 +141,7 @@ fn config(
         listen: Listen {
             https: local(https),
             http: local(http),
+            admin: None,
         },
         data_dir: options.data_dir.clone(),
         tls: Tls {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    admin::{Admin, View},
     config::Config,
     core::{self, Start},
     edge::{Addresses, Edge},
@@ -39,6 +40,7 @@ pub struct Gateway {
     threads: Mutex<Vec<JoinHandle<()>>>,
     local_ca: Option<(PathBuf, CertificateDer<'static>)>,
     reloader: Option<Reloader>,
+    admin: Option<SocketAddr>,
 }
 
 /// Why a gateway did not start.
@@ -120,6 +122,7 @@ impl Gateway {
             .map(|ca| (ca.file().to_owned(), ca.certificate()));
         let loaded = Loaded::of(&mut config, Env::system())?;
         let (addresses, listeners) = listen(&config, cores)?;
+        let admin = config.listen.admin.map(Admin::bind).transpose()?;
         let (arrivals, arriving): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
         let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals)?;
@@ -131,6 +134,7 @@ impl Gateway {
             threads: Mutex::default(),
             local_ca: shown_ca,
             reloader: Reloader::start(loaded, &edge)?,
+            admin: admin.as_ref().map(Admin::address),
             edge,
         };
         for (index, ((listeners, arrivals), idle)) in listeners
@@ -149,19 +153,43 @@ impl Gateway {
                 idle: idle.clone(),
             })?;
         }
+        if let Some(admin) = admin {
+            gateway.start_admin(admin)?;
+        }
         Ok(gateway)
     }
 
     fn start_core(&self, start: Start) -> Result<(), StartError> {
         let idle = start.idle.clone();
+        self.start_thread(format!("adit-core-{}", start.index), move || {
+            if let Err(error) = core::run(start) {
+                warn!(%error, "a core could not be started");
+            }
+            idle.cancel();
+        })
+    }
+
+    fn start_admin(&self, admin: Admin) -> Result<(), StartError> {
+        let view = View {
+            edge: Arc::clone(&self.edge),
+            stop: self.stop.clone(),
+        };
+        let end = self.abort.clone();
+        self.start_thread("adit-admin".into(), move || {
+            if let Err(error) = admin.run(view, &end) {
+                warn!(%error, "the admin listener could not be started");
+            }
+        })
+    }
+
+    fn start_thread(
+        &self,
+        name: String,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
         let thread = std::thread::Builder::new()
-            .name(format!("adit-core-{}", start.index))
-            .spawn(move || {
-                if let Err(error) = core::run(start) {
-                    warn!(%error, "a core could not be started");
-                }
-                idle.cancel();
-            })
+            .name(name)
+            .spawn(run)
             .map_err(StartError::Thread)?;
         self.threads
             .lock()
@@ -180,6 +208,12 @@ impl Gateway {
     #[must_use]
     pub fn http(&self) -> Option<SocketAddr> {
         self.edge.http
+    }
+
+    /// Where the operator may ask for health and metrics, if anywhere.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// The local certificate authority's file and certificate, if there is one.

@@ -7,9 +7,9 @@
 //! - `pools`: endpoints, their members, and streams to them
 //! - `agents`: the other side: who may connect, and what they serve
 //!
-//! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `edge` is what all cores
-//! share, `core` one thread with its runtime, [`embedded`] a gateway inside another process, [`token`] the agents'
-//! credentials.
+//! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `admin` tells the operator
+//! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside
+//! another process, [`token`] the agents' credentials.
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
@@ -22,9 +22,11 @@
 //! # Ok(()) }
 //! ```
 
+mod admin;
 mod agents;
 pub mod config;
 mod core;
+mod counts;
 mod data_dir;
 mod edge;
 pub mod embedded;

@@ -111,6 +111,7 @@ async fn quickstart_runs_as_a_gateway_and_an_agent() {
         &[
             ("127.0.0.1:9443", "127.0.0.1:0"),
             ("127.0.0.1:9080", "127.0.0.1:0"),
+            ("127.0.0.1:9180", "127.0.0.1:0"),
         ],
     );
     let (_service, upstream) = demo_service(&home).await;

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod admin;
 mod agent_auth;
 mod agent_life;
 mod attacks_agents;

@@ -102,6 +102,11 @@ impl Registry {
         self.lock().sessions.get(&id).cloned()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
     /// Tells every agent to connect elsewhere, and lets no new one in.
     pub(crate) async fn drain(&self, deadline_ms: u64) {
         let sessions: Vec<_> = {

@@ -13,6 +13,10 @@ pub struct Listen {
     /// Plain HTTP traffic: `http://` endpoints, and redirects to `https://` ones.
     /// Default `[::]:80`; `null` for none.
     pub http: Option<SocketAddr>,
+    /// The operator's own port: `GET /health` and `GET /metrics`, to anybody who can reach it, so give it an
+    /// address that only the operator's machines can. On a loopback address it answers no other host names than
+    /// `localhost`. Default: none.
+    pub admin: Option<SocketAddr>,
 }
 
 impl Default for Listen {
@@ -21,6 +25,7 @@ impl Default for Listen {
         Self {
             https: any(443),
             http: any(80),
+            admin: None,
         }
     }
 }

@@ -139,6 +139,12 @@ impl Doorkeeper {
         })
     }
 
+    /// How many are inside.
+    pub(crate) fn count(&self) -> u32 {
+        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.count
+    }
+
     /// Lets a connection in, unless that would be one too many.
     pub(crate) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Admission> {
         let client = owner(client);

@@ -168,6 +168,7 @@ fn judge(
     onto: &mut impl Editable,
     routed: &Routed,
 ) -> Judged {
+    routed.endpoint.counts.verdict(&verdict);
     match verdict {
         Verdict::Continue => match adapt::replay(edits, onto) {
             Ok(()) => Judged::GoOn,

@@ -5,9 +5,20 @@ use pingora_proxy::Session;
 use tracing::{Level, debug, enabled};
 
 use super::exchange::Exchange;
+use crate::edge::Edge;
 
 /// The longest path that is reported to an agent's display.
 const PATH: usize = 256;
+
+/// Counts it where it went.
+pub(super) fn count(edge: &Edge, session: &Session, exchange: &Exchange) {
+    let counts = match &exchange.routed {
+        Some(routed) => &routed.endpoint.counts,
+        None => &edge.endpoints.nowhere,
+    };
+    let written = session.response_written();
+    counts.exchange(written.map(|response| response.status.as_u16()));
+}
 
 /// Tells the agent, if it wants to know, and the log at level debug.
 pub(super) fn ended(session: &Session, exchange: &mut Exchange) {

@@ -252,6 +252,7 @@ impl ProxyHttp for Proxy {
         if let Some(connection) = connection(session) {
             connection.switch.exchange_ended();
         }
+        log::count(&self.edge, session, exchange);
         log::ended(session, exchange);
     }
 }

@@ -15,6 +15,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
 use super::{member::Member, session::Session};
+use crate::counts::Counts;
 
 /// How long the URL of a lost agent answers 503 ("come back") before it answers 404 ("no such thing").
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -29,6 +30,8 @@ pub(crate) struct Endpoint {
     pub(crate) normalize_paths: bool,
     /// Whether the configuration names it; then it stays without members too.
     pub(crate) declared: bool,
+    /// Its own if it is declared, else those of all that are not.
+    pub(crate) counts: Arc<Counts>,
     pub(crate) members: Vec<Arc<Member>>,
     lost: Option<Instant>,
 }
@@ -51,6 +54,10 @@ struct Table {
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     current: ArcSwap<Routes>,
+    /// What happens at the endpoints that only agents know.
+    pub(crate) agents: Arc<Counts>,
+    /// What happens to requests that are for no endpoint.
+    pub(crate) nowhere: Counts,
     changing: Mutex<()>,
 }
 
@@ -93,6 +100,14 @@ impl Routes {
         None
     }
 
+    /// Every endpoint that is declared or has members.
+    pub(crate) fn online(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        [&self.https, &self.http]
+            .into_iter()
+            .flat_map(|table| table.exact.values().chain(table.wildcard.values()))
+            .filter(|endpoint| endpoint.lost.is_none())
+    }
+
     fn table(&self, scheme: Scheme) -> Option<&Table> {
         match scheme {
             Scheme::Https => Some(&self.https),
@@ -124,12 +139,13 @@ impl Routes {
 // === impl Endpoint ===
 
 impl Endpoint {
-    fn new(url: EndpointUrl) -> Self {
+    fn new(url: EndpointUrl, counts: Arc<Counts>) -> Self {
         Self {
             url,
             policy: None,
             normalize_paths: false,
             declared: false,
+            counts,
             members: Vec::new(),
             lost: None,
         }
@@ -180,13 +196,15 @@ impl Endpoints {
                     policy,
                     normalize_paths,
                     declared: true,
-                    ..Endpoint::new(url)
+                    ..Endpoint::new(url, Arc::default())
                 };
                 map.insert(host, Arc::new(endpoint));
             }
         }
         Self {
             current: ArcSwap::from_pointee(routes),
+            agents: Arc::default(),
+            nowhere: Counts::default(),
             changing: Mutex::new(()),
         }
     }
@@ -221,7 +239,7 @@ impl Endpoints {
         self.change(|routes| {
             let (map, host) = routes.slot(url).ok_or(BindError::Kind)?;
             let mut endpoint = map.get(&host).map_or_else(
-                || Endpoint::new(url.clone()),
+                || Endpoint::new(url.clone(), Arc::clone(&self.agents)),
                 |known| Endpoint::clone(known),
             );
             let displaced = endpoint.place_for(member, stale_after)?;

@@ -107,6 +107,10 @@ impl Loaded {
     pub(crate) fn declared(&self) -> Vec<Declared> {
         self.policies.declared()
     }
+
+    pub(crate) fn status(&self) -> Status {
+        Status::new(self.origin.as_ref().map(|origin| origin.file.clone()))
+    }
 }
 
 // === impl Reloader ===

@@ -1,12 +1,14 @@
 //! How the operator's policies stand, for those who look from outside.
 
-use std::time::SystemTime;
+use std::{path::PathBuf, time::SystemTime};
 
 use super::ReloadError;
 
 /// The policies in use, and what became of the attempts to renew them.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
+    /// The configuration that is watched.
+    pub(crate) file: Option<PathBuf>,
     /// When those in use came into use.
     pub(crate) loaded_at: SystemTime,
     /// Reloads that were applied.
@@ -19,8 +21,9 @@ pub(crate) struct Status {
 
 impl Status {
     /// As it is when a gateway starts.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(file: Option<PathBuf>) -> Self {
         Self {
+            file,
             loaded_at: SystemTime::now(),
             applied: 0,
             refused: 0,

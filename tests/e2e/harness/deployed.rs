@@ -12,6 +12,7 @@ pub(crate) struct Deployed {
     pub(crate) agent: AditProcess,
     pub(crate) https: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) ca_pem: PathBuf,
     home: Arc<TempDir>,
     extra: String,
@@ -25,7 +26,7 @@ impl Deployed {
     /// Starts both and waits until the agent serves each URL. `extra` is more of `gateway.yaml`.
     pub(crate) async fn start(extra: &str, endpoints: &[(&str, &dyn Display)]) -> Self {
         let home = Arc::new(TempDir::new().unwrap());
-        let (gateway, https, http) = start_gateway(&home, (0, 0), extra).await;
+        let (gateway, https, http, admin) = start_gateway(&home, (0, 0), extra).await;
         let ca_pem = home.path().join("data/ca.pem");
         let mut yaml = format!(
             "version: 3\nagent: {{ authtoken: {}, connect_url: \"localhost:{}\", connect_cas: \"{}\" }}\nendpoints:\n",
@@ -53,6 +54,7 @@ impl Deployed {
             agent,
             https,
             http,
+            admin,
             ca_pem,
             home,
             extra: extra.to_owned(),
@@ -68,7 +70,9 @@ impl Deployed {
     /// Starts another gateway process in the place of one that has ended: same ports, same authority.
     pub(crate) async fn start_gateway_again(&mut self) {
         let ports = (self.https.port(), self.http.port());
-        self.gateway = start_gateway(&self.home, ports, &self.extra).await.0;
+        let (gateway, _, _, admin) = start_gateway(&self.home, ports, &self.extra).await;
+        self.gateway = gateway;
+        self.admin = admin;
     }
 }
 
@@ -76,7 +80,7 @@ async fn start_gateway(
     home: &Arc<TempDir>,
     ports: (u16, u16),
     extra: &str,
-) -> (AditProcess, SocketAddr, SocketAddr) {
+) -> (AditProcess, SocketAddr, SocketAddr, SocketAddr) {
     let agents = [("tester".to_owned(), vec!["bind:*".to_owned()])];
     gateway::write(home.path(), ports, &agents, extra);
     let args = ["gateway", "--config", "gateway.yaml"]
@@ -85,7 +89,8 @@ async fn start_gateway(
     let mut gateway = AditProcess::spawn_in(Arc::clone(home), args, &[]);
     let https = listening(&mut gateway, "https").await;
     let http = listening(&mut gateway, "http").await;
-    (gateway, https, http)
+    let admin = listening(&mut gateway, "admin").await;
+    (gateway, https, http, admin)
 }
 
 /// The address that the process says it listens on.

@@ -68,6 +68,11 @@ impl Gateway {
         }
     }
 
+    /// Writes one of its files anew, in one step.
+    pub(crate) fn put(&self, name: &str, text: &str) {
+        put(self.dir.path(), name, text);
+    }
+
     /// Where its files lie.
     pub(crate) fn folder(&self) -> &Path {
         self.dir.path()
@@ -111,6 +116,11 @@ impl Gateway {
     /// Where plain http is taken.
     pub(crate) fn http(&self) -> SocketAddr {
         self.running.http().unwrap()
+    }
+
+    /// Where the operator asks.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.running.admin().unwrap()
     }
 
     /// The authority's certificate.
@@ -160,7 +170,7 @@ pub(crate) fn yaml(
 ) -> String {
     let mut text = format!(
         "domain: localhost\n\
-         listen: {{ https: \"127.0.0.1:{https}\", http: \"127.0.0.1:{http}\" }}\n\
+         listen: {{ https: \"127.0.0.1:{https}\", http: \"127.0.0.1:{http}\", admin: \"127.0.0.1:0\" }}\n\
          data_dir: \"{}\"\n\
          tls: {{ local_ca: true }}\n\
          agents:\n",
@@ -199,7 +209,14 @@ pub(crate) fn write(
     agents: &[(String, Vec<String>)],
     extra: &str,
 ) -> PathBuf {
-    let file = dir.join("gateway.yaml");
-    std::fs::write(&file, yaml(ports, &dir.join("data"), agents, extra)).unwrap();
+    let text = yaml(ports, &dir.join("data"), agents, extra);
+    put(dir, "gateway.yaml", &text)
+}
+
+/// Writes a file in one step: whoever watches it sees the old text or the new one.
+pub(crate) fn put(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let (file, fresh) = (dir.join(name), dir.join(format!(".{name}.new")));
+    std::fs::write(&fresh, text).unwrap();
+    std::fs::rename(&fresh, &file).unwrap();
     file
 }

@@ -15,6 +15,7 @@
 //! - [`stage`]: all of these set up to judge requests by hand; [`siege`]: the same to be flooded
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
+//! - [`operator`]: questions to the admin listener
 //! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
 //!
 //! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
@@ -29,6 +30,7 @@ pub(crate) mod h2raw;
 pub(crate) mod hand_agent;
 pub(crate) mod lines;
 pub(crate) mod named;
+pub(crate) mod operator;
 mod process;
 mod public;
 pub(crate) mod raw;

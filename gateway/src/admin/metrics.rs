@@ -1,0 +1,156 @@
+//! `GET /metrics`: the counters, in the text format that Prometheus reads.
+
+use std::{
+    fmt::{Display, Write as _},
+    time::UNIX_EPOCH,
+};
+
+use crate::{counts::Counts, edge::Edge};
+
+/// Everything there is to tell.
+///
+/// Labels take their values from the operator's configuration, never from clients or agents, so that nobody
+/// else can make a series: endpoints of agents are told together.
+pub(super) fn metrics(edge: &Edge) -> String {
+    let mut page = Page::default();
+    page.gauge("adit_build_info", "The version that runs.");
+    page.sample(
+        "adit_build_info",
+        &[("version", env!("CARGO_PKG_VERSION"))],
+        1,
+    );
+    page.gauge("adit_uptime_seconds", "Time since the gateway was started.");
+    page.sample("adit_uptime_seconds", &[], edge.started.elapsed().as_secs());
+    traffic(&mut page, edge);
+    policies(&mut page, edge);
+    page.0
+}
+
+fn traffic(page: &mut Page, edge: &Edge) {
+    let routes = edge.endpoints.snapshot();
+    let mut by_endpoint: Vec<(String, &Counts)> = routes
+        .online()
+        .filter(|endpoint| endpoint.declared)
+        .map(|endpoint| (endpoint.url.to_string(), &*endpoint.counts))
+        .collect();
+    by_endpoint.sort_by(|(one, _), (other, _)| one.cmp(other));
+    by_endpoint.push(("agents".to_owned(), &edge.endpoints.agents));
+    by_endpoint.push(("none".to_owned(), &edge.endpoints.nowhere));
+
+    page.gauge(
+        "adit_connections",
+        "Client and agent connections that are open.",
+    );
+    page.sample("adit_connections", &[], edge.doorkeeper.count());
+    page.gauge("adit_sessions", "Agent sessions that are open.");
+    page.sample("adit_sessions", &[], edge.sessions.count());
+    page.gauge("adit_endpoints", "Endpoints, whoever declared them.");
+    page.sample("adit_endpoints", &[], routes.online().count());
+
+    page.counter(
+        "adit_exchanges_total",
+        "Exchanges by the class of their response; \"none\" if the client got none. Endpoints that agents declared \
+         are told as \"agents\", requests for no endpoint as \"none\".",
+    );
+    for (endpoint, counts) in &by_endpoint {
+        for (status, count) in counts.exchanges() {
+            let labels = [("endpoint", endpoint.as_str()), ("status", status)];
+            page.sample("adit_exchanges_total", &labels, count);
+        }
+    }
+    page.counter(
+        "adit_policy_verdicts_total",
+        "Phases of policies, the operator's and the agents', by how they ended.",
+    );
+    for (endpoint, counts) in &by_endpoint {
+        for (verdict, count) in counts.verdicts() {
+            let labels = [("endpoint", endpoint.as_str()), ("verdict", verdict)];
+            page.sample("adit_policy_verdicts_total", &labels, count);
+        }
+    }
+}
+
+fn policies(page: &mut Page, edge: &Edge) {
+    let status = edge.policies.load();
+    page.counter(
+        "adit_policy_reloads_total",
+        "Reloads of the configuration's policies; a refused one changes nothing.",
+    );
+    for (outcome, count) in [("applied", status.applied), ("refused", status.refused)] {
+        page.sample("adit_policy_reloads_total", &[("outcome", outcome)], count);
+    }
+    page.gauge(
+        "adit_policy_ok",
+        "1 if the policies in use are those of the files, 0 if the files have a mistake.",
+    );
+    page.sample("adit_policy_ok", &[], u8::from(status.error.is_none()));
+    page.gauge(
+        "adit_policy_loaded_timestamp_seconds",
+        "When the policies in use came into use.",
+    );
+    let loaded = status.loaded_at.duration_since(UNIX_EPOCH);
+    page.sample(
+        "adit_policy_loaded_timestamp_seconds",
+        &[],
+        loaded.unwrap_or_default().as_secs(),
+    );
+}
+
+/// The text as far as it is written.
+#[derive(Default)]
+struct Page(String);
+
+// === impl Page ===
+
+impl Page {
+    fn gauge(&mut self, name: &str, help: &str) {
+        self.begin(name, "gauge", help);
+    }
+
+    fn counter(&mut self, name: &str, help: &str) {
+        self.begin(name, "counter", help);
+    }
+
+    fn begin(&mut self, name: &str, kind: &str, help: &str) {
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        let mut mark = '{';
+        for (label, text) in labels {
+            let text = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            self.write(format_args!("{mark}{label}=\"{text}\""));
+            mark = ',';
+        }
+        if mark == ',' {
+            self.0.push('}');
+        }
+        self.write(format_args!(" {value}\n"));
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        // A string takes everything.
+        self.0.write_fmt(text).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_its_labels_in_braces_and_escaped() {
+        let mut page = Page::default();
+        page.counter("a_total", "Anything.");
+        page.sample("a_total", &[], 1);
+        page.sample("a_total", &[("x", "1"), ("y", "\\ \" \n")], 2);
+        assert_eq!(
+            page.0,
+            "# HELP a_total Anything.\n# TYPE a_total counter\na_total 1\na_total{x=\"1\",y=\"\\\\ \\\" \\n\"} 2\n"
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! What is counted on the way of each exchange: one addition, without a lock or a look-up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use adit_policy::verdict::{ReplyKind, Verdict};
+
+/// Names of the classes of responses; the first one is no response at all.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+const VERDICTS: [&str; 4] = ["continue", "answer", "refusal", "fault"];
+
+/// What has happened at one endpoint, or at several that are told as one.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    exchanges: [AtomicU64; CLASSES.len()],
+    verdicts: [AtomicU64; VERDICTS.len()],
+}
+
+// === impl Counts ===
+
+impl Counts {
+    /// An exchange has ended with this response, if the client got one.
+    pub(crate) fn exchange(&self, status: Option<u16>) {
+        let class = usize::from(status.unwrap_or(0) / 100);
+        add(self.exchanges.get(class));
+    }
+
+    /// A phase of a policy has ended.
+    pub(crate) fn verdict(&self, verdict: &Verdict) {
+        let index = match verdict {
+            Verdict::Continue => 0,
+            Verdict::Reply {
+                kind: ReplyKind::Answer,
+                ..
+            } => 1,
+            Verdict::Reply {
+                kind: ReplyKind::Refusal,
+                ..
+            } => 2,
+            Verdict::Fault { .. } => 3,
+        };
+        add(self.verdicts.get(index));
+    }
+
+    /// Exchanges by the class of their response.
+    pub(crate) fn exchanges(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        named(CLASSES, &self.exchanges)
+    }
+
+    /// Phases of policies by how they ended.
+    pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        named(VERDICTS, &self.verdicts)
+    }
+}
+
+fn add(counter: Option<&AtomicU64>) {
+    if let Some(counter) = counter {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn named<const N: usize>(
+    names: [&'static str; N],
+    counters: &[AtomicU64; N],
+) -> impl Iterator<Item = (&'static str, u64)> {
+    let values = counters
+        .iter()
+        .map(|counter| counter.load(Ordering::Relaxed));
+    names.into_iter().zip(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_are_counted_by_class() {
+        let counts = Counts::default();
+        for status in [None, Some(101), Some(200), Some(204), Some(404), Some(503)] {
+            counts.exchange(status);
+        }
+        // A service may answer with any number, which is nobody's class.
+        counts.exchange(Some(999));
+        let told: Vec<_> = counts.exchanges().map(|(_, count)| count).collect();
+        assert_eq!(told, [1, 1, 2, 0, 1, 1]);
+    }
+}
