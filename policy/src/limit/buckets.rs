@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 
 use super::key::Key;
 
-/// What is counted for one key: words whose meaning the limiter knows, for its identity is part of the key.
+/// What is counted for one key: words whose meaning the limiter knows, for its number is part of the key.
 pub(super) type Bucket = [u32; 12];
 
 /// The map.

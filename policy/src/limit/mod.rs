@@ -1,8 +1,7 @@
 //! Rate limits: how many requests may pass in how much time, for each of up to a million keys.
 //!
 //! All limiters of a process share one [`Limiters`], which bounds their memory. A bucket is known by a keyed hash of
-//! its limiter's identity, its settings and the values of its key. So a limiter that is built anew with the same
-//! identity and settings, after a reload, finds its buckets again, and one with other settings begins with empty ones.
+//! its limiter's number and the values of its key. So whoever wants to go on counting after a reload keeps the limiter.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -89,14 +88,16 @@ pub struct Limiters {
     shards: Box<[Mutex<Buckets>]>,
     hasher: KeyHasher,
     dropped: AtomicU64,
+    /// How many limiters there were so far: the number of the next one.
+    made: AtomicU64,
 }
 
-/// One rate limit. Cheap to make, so a reload makes it anew.
-#[derive(Clone, Debug)]
+/// One rate limit.
+#[derive(Debug)]
 pub struct Limiter {
     limiters: Arc<Limiters>,
     settings: Settings,
-    /// Knows the identity and the settings already.
+    /// Knows the limiter's number already.
     hasher: KeyHasher,
 }
 
@@ -104,38 +105,29 @@ pub struct Limiter {
 
 impl Limiters {
     /// Keeps up to [`BUCKETS_MAX`] buckets.
-    pub fn new(random: &dyn Random) -> Arc<Self> {
+    pub fn new(random: &dyn Random) -> Self {
         // So many that cores seldom meet, and so few buckets for each that its hash table just fits them.
         Self::with_bound(80, BUCKETS_MAX / 80, random)
     }
 
     /// Keeps up to `bound` buckets behind each of `shards` locks.
-    fn with_bound(shards: usize, bound: usize, random: &dyn Random) -> Arc<Self> {
+    fn with_bound(shards: usize, bound: usize, random: &dyn Random) -> Self {
         let mut seed = [0; 16];
         random.fill(&mut seed);
-        Arc::new(Self {
+        Self {
             shards: (0..shards)
                 .map(|_| Mutex::new(Buckets::new(bound)))
                 .collect(),
             hasher: KeyHasher::new(&seed),
             dropped: AtomicU64::new(0),
-        })
+            made: AtomicU64::new(0),
+        }
     }
 
-    /// The limiter of this identity: the texts that say which limiter it is, such as an endpoint and a name. Whoever
-    /// asks twice for the same identity and settings shares the buckets. All identities of a process have one form.
-    pub fn limiter<const N: usize>(
-        self: &Arc<Self>,
-        identity: [&str; N],
-        settings: Settings,
-    ) -> Limiter {
+    /// A limiter with buckets of its own.
+    pub fn limiter(self: &Arc<Self>, settings: Settings) -> Limiter {
         let mut hasher = self.hasher.clone();
-        identity
-            .iter()
-            .for_each(|text| hasher.part(text.as_bytes()));
-        hasher.number(u64::from(settings.algorithm == Algorithm::TokenBucket));
-        hasher.number(u64::from(settings.capacity.get()));
-        hasher.number(u64::from(settings.seconds.get()));
+        hasher.number(self.made.fetch_add(1, Ordering::Relaxed));
         Limiter {
             limiters: Arc::clone(self),
             settings,
@@ -268,7 +260,7 @@ mod tests {
     };
 
     fn limiters(shards: usize, bound: usize) -> Arc<Limiters> {
-        Limiters::with_bound(shards, bound, Env::system().random())
+        Arc::new(Limiters::with_bound(shards, bound, Env::system().random()))
     }
 
     fn passes(limiter: &Limiter, key: &str, seconds: u64) -> bool {
@@ -285,7 +277,7 @@ mod tests {
                 algorithm,
                 ..ONE_PER_MINUTE
             };
-            let limiter = limiters(4, 100).limiter(["a"], settings);
+            let limiter = limiters(4, 100).limiter(settings);
             assert!(passes(&limiter, "alice", 0) && passes(&limiter, "bob", 0));
             assert!(!passes(&limiter, "alice", 1) && !passes(&limiter, "bob", 1));
             assert!(passes(&limiter, "alice", 66) && passes(&limiter, "bob", 66));
@@ -293,48 +285,17 @@ mod tests {
     }
 
     #[test]
-    fn a_limiter_made_anew_finds_its_buckets_and_another_has_its_own() {
+    fn each_limiter_has_buckets_of_its_own() {
         let limiters = limiters(4, 100);
-        let limiter = limiters.limiter(["a", "b"], ONE_PER_MINUTE);
-        assert!(passes(&limiter, "alice", 0));
-        assert!(!passes(
-            &limiters.limiter(["a", "b"], ONE_PER_MINUTE),
-            "alice",
-            0
-        ));
-        let others = [
-            limiters.limiter(["ab", ""], ONE_PER_MINUTE),
-            limiters.limiter(
-                ["a", "b"],
-                Settings {
-                    algorithm: Algorithm::TokenBucket,
-                    ..ONE_PER_MINUTE
-                },
-            ),
-            limiters.limiter(
-                ["a", "b"],
-                Settings {
-                    seconds: NonZeroU32::MIN,
-                    ..ONE_PER_MINUTE
-                },
-            ),
-            limiters.limiter(
-                ["a", "b"],
-                Settings {
-                    capacity: NonZeroU32::new(2).unwrap(),
-                    ..ONE_PER_MINUTE
-                },
-            ),
-        ];
-        for other in others {
-            assert!(passes(&other, "alice", 0), "{other:?}");
-        }
+        let [one, other] = [(); 2].map(|()| limiters.limiter(ONE_PER_MINUTE));
+        assert!(passes(&one, "alice", 0) && passes(&other, "alice", 0));
+        assert!(!passes(&one, "alice", 0) && !passes(&other, "alice", 0));
     }
 
     #[test]
     fn forgotten_buckets_are_counted_and_empty_ones_are_not() {
         let limiters = limiters(1, 3);
-        let limiter = limiters.limiter(["a"], ONE_PER_MINUTE);
+        let limiter = limiters.limiter(ONE_PER_MINUTE);
         assert!(limiters.is_empty());
         for key in ["a", "b", "c", "a"] {
             passes(&limiter, key, 0);
@@ -352,8 +313,8 @@ mod tests {
 
     #[test]
     fn keys_spread_over_all_shards() {
-        let limiters = Limiters::new(Env::system().random());
-        let limiter = limiters.limiter(["a"], ONE_PER_MINUTE);
+        let limiters = Arc::new(Limiters::new(Env::system().random()));
+        let limiter = limiters.limiter(ONE_PER_MINUTE);
         for number in 0..2_000 {
             assert!(passes(&limiter, &number.to_string(), 0));
         }
@@ -373,13 +334,10 @@ mod tests {
             ..ONE_PER_MINUTE
         };
         for algorithm in [Algorithm::SlidingWindow, Algorithm::TokenBucket] {
-            let limiter = limiters(4, 100).limiter(
-                ["a"],
-                Settings {
-                    algorithm,
-                    ..settings
-                },
-            );
+            let limiter = limiters(4, 100).limiter(Settings {
+                algorithm,
+                ..settings
+            });
             let passed: usize = thread::scope(|scope| {
                 let run = || (0..700).filter(|_| passes(&limiter, "alice", 5)).count();
                 let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
