@@ -52,17 +52,12 @@ pub(super) fn segments(path: &str) -> impl Iterator<Item = &str> {
 /// Whether a glance is enough, as it is for most paths: no escape, no backslash, no `;`, no empty segment, and none
 /// that begins with a dot.
 fn is_plain(path: &[u8]) -> bool {
-    let mut before = 0;
-    for byte in path {
-        if matches!(
-            (before, byte),
-            (_, b'%' | b'\\' | b';') | (b'/', b'/' | b'.')
-        ) {
-            return false;
-        }
-        before = *byte;
-    }
-    true
+    // No way out in the middle: so the compiler looks at many bytes in one step.
+    let mark = |seen, byte: &u8| seen | matches!(byte, b'%' | b'\\' | b';');
+    let doubt =
+        |seen, (slash, next): (&u8, &u8)| seen | (*slash == b'/' && matches!(next, b'/' | b'.'));
+    let pairs = path.iter().zip(path.iter().skip(1));
+    !path.iter().fold(false, mark) && !pairs.fold(false, doubt)
 }
 
 /// Whether [`canonical`] would change or refuse nothing.
@@ -82,9 +77,12 @@ fn is_canonical(path: &str) -> bool {
 fn is_spelled_well(segment: &str) -> bool {
     let mut rest = segment.as_bytes();
     while let [first, after @ ..] = rest {
-        rest = match (first, percent::first_escape(rest)) {
-            (b'\\', _) | (b'%', None) => return false,
-            (b'%', Some((byte, behind))) => {
+        rest = match first {
+            b'\\' => return false,
+            b'%' => {
+                let Some((byte, behind)) = percent::first_escape(rest) else {
+                    return false;
+                };
                 let lower = after.iter().take(2).any(u8::is_ascii_lowercase);
                 if lower || percent::is_unreserved(byte) || is_poison(byte) || byte == b'\\' {
                     return false;
@@ -149,6 +147,9 @@ fn bare(segment: &str) -> &str {
 /// Whether a respelled segment is, or holds, a dot segment for a service that decodes or cuts before it splits, or is
 /// an empty one before the last.
 fn hides(segment: &str, last: bool) -> bool {
+    if !segment.bytes().any(|byte| matches!(byte, b'%' | b';')) {
+        return is_dots(segment);
+    }
     let nothing = !last && !segment.is_empty() && bare(segment).is_empty();
     nothing || segment.split("%2F").any(|piece| is_dots(bare(piece)))
 }

@@ -78,11 +78,11 @@ impl<'a> Target<'a> {
         if target.first() != Some(&b'/') {
             return Err(BadTarget::Form);
         }
-        let shown = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
-        let raw = std::str::from_utf8(target).map_err(|_| BadTarget::Byte)?;
-        if !target.iter().all(shown) {
+        let shown = |so_far, byte: &u8| so_far & byte.is_ascii_graphic() & (*byte != b'#');
+        if !target.iter().fold(true, shown) {
             return Err(BadTarget::Byte);
         }
+        let raw = std::str::from_utf8(target).map_err(|_| BadTarget::Byte)?;
         let (path, query) = cut(raw);
         Ok(Self {
             path: path::canonical(path, doubts)?,
