@@ -25,7 +25,7 @@ use crate::{
         local_ca::LocalCa,
         tls::{Certificates, TlsError},
     },
-    reload::{Loaded, Mistakes, ReloadError, Reloaded, Reloader},
+    reload::{ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
 };
 
 /// Cores that serve. More would mean more lanes for each agent, and smaller batches on each.
@@ -70,7 +70,7 @@ pub enum StartError {
     Tls(#[from] TlsError),
     /// Policies have mistakes; each is told.
     #[error(transparent)]
-    Policies(#[from] Mistakes),
+    Policies(#[from] ConfigErrors),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

@@ -3,21 +3,15 @@
 //! One thread reads, builds and swaps. It is woken by the file system and by [`crate::Gateway::reload`].
 
 use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    sync::{
-        Arc,
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
 use adit_policy::env::Env;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
 
 mod policies;
+mod renewal;
 mod restart;
 mod status;
 mod texts;
@@ -25,16 +19,17 @@ mod watch;
 
 pub(crate) use status::Status;
 
-use self::{policies::Policies, texts::Texts, watch::Watch};
+use self::{
+    policies::Policies,
+    renewal::{Renewal, Wake},
+    texts::Texts,
+};
 use crate::{
     StartError,
     config::{Config, ConfigError, Origin},
     edge::Edge,
     pools::endpoints::Declared,
 };
-
-/// From the first sign of a change to the reading: whoever changes one file may be about to change another.
-const SETTLE: Duration = Duration::from_millis(200);
 
 /// What a reload has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +48,7 @@ pub enum ReloadError {
     NoFile,
     /// The files have mistakes.
     #[error(transparent)]
-    Refused(#[from] Mistakes),
+    Refused(#[from] ConfigErrors),
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Stopping,
@@ -62,7 +57,7 @@ pub enum ReloadError {
 /// All that is wrong with the configuration's files, each with its place.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))]
-pub struct Mistakes(Arc<[ConfigError]>);
+pub struct ConfigErrors(Arc<[ConfigError]>);
 
 /// The policies that a gateway starts with, and all that is needed to renew them.
 pub(crate) struct Loaded {
@@ -78,14 +73,6 @@ pub(crate) struct Reloader {
     thread: Option<JoinHandle<()>>,
 }
 
-enum Wake {
-    Changed,
-    Asked(Answer),
-    Stop,
-}
-
-type Answer = oneshot::Sender<Result<Reloaded, ReloadError>>;
-
 // === impl Loaded ===
 
 impl Loaded {
@@ -93,7 +80,7 @@ impl Loaded {
     ///
     /// # Errors
     /// When policies cannot be read or built.
-    pub(crate) fn of(config: &mut Config, env: Env) -> Result<Self, Mistakes> {
+    pub(crate) fn of(config: &mut Config, env: Env) -> Result<Self, ConfigErrors> {
         let texts = Texts::around(config);
         let policies = Policies::build(config, &texts, &Policies::default(), &env)?;
         Ok(Self {
@@ -122,16 +109,7 @@ impl Reloader {
             return Ok(None);
         };
         let (wake, wakes) = mpsc::channel();
-        let renewal = Renewal {
-            edge: Arc::clone(edge),
-            file: origin.file,
-            used: origin.text,
-            policies: loaded.policies,
-            tried: loaded.texts,
-            refused: None,
-            waiting: Vec::new(),
-            deaf: false,
-        };
+        let renewal = Renewal::of(origin, loaded.texts, loaded.policies, Arc::clone(edge));
         let own = wake.clone();
         let thread = thread::Builder::new()
             .name("adit-reload".into())
@@ -158,144 +136,6 @@ impl Drop for Reloader {
         if let Some(thread) = self.thread.take() {
             // It has nothing to hand back, and its panic was told.
             drop(thread.join());
-        }
-    }
-}
-
-/// What the thread knows.
-struct Renewal {
-    edge: Arc<Edge>,
-    file: PathBuf,
-    /// The text of `gateway.yaml` that the gateway was started with.
-    used: Arc<str>,
-    policies: Policies,
-    /// What was read last, whether it could be used or not.
-    tried: Texts,
-    /// Why it could not.
-    refused: Option<ReloadError>,
-    /// The keys of the last reload that wait for a restart.
-    waiting: Vec<String>,
-    /// The file system cannot tell us of changes, and that was said.
-    deaf: bool,
-}
-
-// === impl Renewal ===
-
-impl Renewal {
-    fn run(mut self, wakes: &mpsc::Receiver<Wake>, own: &mpsc::Sender<Wake>) {
-        let mut asked = Vec::new();
-        loop {
-            // First listening, then reading: what changes in between is heard.
-            let files = self.tried.files();
-            let _watch = self.watch(&files, own.clone());
-            let outcome = self.renew();
-            for answer in std::mem::take(&mut asked) {
-                // Who asked may have gone.
-                drop(Answer::send(answer, outcome.clone()));
-            }
-            if files == self.tried.files() {
-                match next(wakes) {
-                    Some(answers) => asked = answers,
-                    None => return,
-                }
-            }
-        }
-    }
-
-    fn watch(&mut self, files: &BTreeSet<PathBuf>, wake: mpsc::Sender<Wake>) -> Option<Watch> {
-        // The thread that would hear it may have ended.
-        match Watch::on(files, move || drop(wake.send(Wake::Changed))) {
-            Ok(watch) => {
-                self.deaf = false;
-                Some(watch)
-            }
-            Err(error) => {
-                if !self.deaf {
-                    warn!(%error, "changed files go unnoticed; SIGHUP still reloads");
-                }
-                self.deaf = true;
-                None
-            }
-        }
-    }
-
-    fn renew(&mut self) -> Result<Reloaded, ReloadError> {
-        let (texts, config) = Texts::read(&self.file);
-        if texts == self.tried {
-            return match &self.refused {
-                Some(refused) => Err(refused.clone()),
-                None => Ok(Reloaded {
-                    changed: 0,
-                    waiting: self.waiting.clone(),
-                }),
-            };
-        }
-        self.tried = texts;
-        match self.build(config) {
-            Ok((written, policies)) => Ok(self.apply(&written, policies)),
-            Err(mistakes) => Err(self.refuse(mistakes)),
-        }
-    }
-
-    fn build(&self, config: Result<Config, ConfigError>) -> Result<(Arc<str>, Policies), Mistakes> {
-        let mut config = config.map_err(|mistake| Mistakes(Arc::from([mistake])))?;
-        let env = &self.edge.policy_env;
-        let policies = Policies::build(&mut config, &self.tried, &self.policies, env)?;
-        let written = config.origin.map(|origin| origin.text);
-        Ok((written.unwrap_or_default(), policies))
-    }
-
-    fn apply(&mut self, written: &str, policies: Policies) -> Reloaded {
-        let changed = self.policies.renew(policies);
-        let count = changed.len();
-        self.edge.endpoints.set_policies(changed);
-        let status = self.edge.policies.load().applied();
-        self.edge.policies.store(Arc::new(status));
-        if self.refused.take().is_some() {
-            info!(changed = count, "the configuration is right again");
-        } else if count > 0 {
-            info!(changed = count, "policies reloaded");
-        }
-        let waiting = restart::waiting(&self.used, written);
-        if !waiting.is_empty() && waiting != self.waiting {
-            warn!(keys = %waiting.join(", "), "changed settings that are applied by a restart only");
-        }
-        self.waiting.clone_from(&waiting);
-        Reloaded {
-            changed: count,
-            waiting,
-        }
-    }
-
-    fn refuse(&mut self, mistakes: Mistakes) -> ReloadError {
-        for mistake in mistakes.0.iter() {
-            warn!(
-                err = %status::first_line(mistake),
-                "not reloaded, the policies stay as they were; `adit gateway check` shows the place"
-            );
-        }
-        let refused = ReloadError::Refused(mistakes);
-        let status = self.edge.policies.load().refused(&refused);
-        self.edge.policies.store(Arc::new(status));
-        self.refused = Some(refused.clone());
-        refused
-    }
-}
-
-/// Waits for the next reason to read, and tells who asked for it. `None`: no more.
-fn next(wakes: &mpsc::Receiver<Wake>) -> Option<Vec<Answer>> {
-    match wakes.recv() {
-        Ok(Wake::Changed) => {}
-        Ok(Wake::Asked(answer)) => return Some(vec![answer]),
-        Ok(Wake::Stop) | Err(_) => return None,
-    }
-    let settled = Instant::now() + SETTLE;
-    loop {
-        match wakes.recv_timeout(settled.saturating_duration_since(Instant::now())) {
-            Ok(Wake::Changed) => {}
-            Ok(Wake::Asked(answer)) => return Some(vec![answer]),
-            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adit_policy::{Policy, endpoint_url::EndpointUrl, env::Env};
 
-use super::{Mistakes, texts::Texts};
+use super::{ConfigErrors, texts::Texts};
 use crate::{
     config::{Config, ConfigError, EndpointEntry},
     pools::endpoints::Declared,
@@ -41,7 +41,7 @@ impl Policies {
         texts: &Texts,
         known: &Self,
         env: &Env,
-    ) -> Result<Self, Mistakes> {
+    ) -> Result<Self, ConfigErrors> {
         let whole = config
             .origin
             .as_ref()
@@ -57,7 +57,7 @@ impl Policies {
         if mistakes.is_empty() {
             Ok(Self(built))
         } else {
-            Err(Mistakes(mistakes.into()))
+            Err(ConfigErrors(mistakes.into()))
         }
     }
 

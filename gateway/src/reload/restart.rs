@@ -1,5 +1,6 @@
 //! Which changes of `gateway.yaml` a reload does not apply.
 
+use adit_policy::document;
 use serde_yaml::Value;
 
 /// What a reload applies, of an endpoint.
@@ -9,10 +10,8 @@ const RELOADED: [&str; 2] = ["traffic_policy", "traffic_policy_file"];
 /// values may be secrets. Empty if there are none.
 pub(super) fn waiting(used: &str, written: &str) -> Vec<String> {
     // Both texts were read as configurations before.
-    let Ok(used) = serde_yaml::from_str::<Value>(used) else {
-        return Vec::new();
-    };
-    let Ok(written) = serde_yaml::from_str::<Value>(written) else {
+    let [Ok(used), Ok(written)] = [used, written].map(|text| document::read::<Value>("", text))
+    else {
         return Vec::new();
     };
     let mut waiting = Vec::new();

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use super::ReloadError;
+use adit_policy::LoadError;
+
+use super::ConfigErrors;
+use crate::config::ConfigError;
 
 /// The policies in use, and what became of the attempts to renew them.
 #[derive(Debug, Clone)]
@@ -40,17 +43,28 @@ impl Status {
         }
     }
 
-    pub(super) fn refused(&self, error: &ReloadError) -> Self {
+    pub(super) fn refused(&self, errors: &ConfigErrors) -> Self {
         Self {
             refused: self.refused + 1,
-            error: Some(first_line(error)),
+            error: errors.0.iter().flat_map(lines).next(),
             ..self.clone()
         }
     }
 }
 
-/// A mistake without the lines that show its place: place and words stand in the first one.
-pub(super) fn first_line(error: &impl ToString) -> String {
+/// Each mistake in one line: its place and its words, without the lines that show the place.
+pub(super) fn lines(error: &ConfigError) -> Vec<String> {
+    match error {
+        ConfigError::Mistakes(mistakes) => mistakes.iter().map(first_line).collect(),
+        ConfigError::Policy(error) => match &**error {
+            LoadError::Read(mistakes) => mistakes.iter().map(first_line).collect(),
+            LoadError::Build(error) => vec![first_line(error)],
+        },
+        ConfigError::Read { .. } | ConfigError::Contradiction { .. } => vec![first_line(error)],
+    }
+}
+
+fn first_line(error: &impl ToString) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().to_owned()
 }

@@ -1,0 +1,199 @@
+//! The thread that reads, builds and swaps.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::{
+    ConfigErrors, ReloadError, Reloaded, policies::Policies, restart, status, texts::Texts,
+    watch::Watch,
+};
+use crate::{
+    config::{Config, ConfigError, Origin},
+    edge::Edge,
+};
+
+/// From the first sign of a change to the reading: whoever changes one file may be about to change another.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// How often the files are looked at without a sign: some file systems give none, and there may be more files than
+/// the operating system watches for us.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Mistakes that are logged of one reload; `adit gateway check` tells all.
+const TOLD: usize = 10;
+
+/// What wakes the thread.
+pub(super) enum Wake {
+    /// Something about the files, perhaps.
+    Changed,
+    /// Somebody waits for the outcome.
+    Asked(Answer),
+    Stop,
+}
+
+pub(super) type Answer = oneshot::Sender<Result<Reloaded, ReloadError>>;
+
+/// What the thread knows.
+pub(super) struct Renewal {
+    edge: Arc<Edge>,
+    file: PathBuf,
+    /// The text of `gateway.yaml` that the gateway was started with.
+    used: Arc<str>,
+    policies: Policies,
+    /// What was read last, whether it could be used or not.
+    tried: Texts,
+    /// Why it could not.
+    refused: Option<ReloadError>,
+    /// The keys of the last reload that wait for a restart.
+    waiting: Vec<String>,
+    /// The files cannot be watched, and that was said.
+    deaf: bool,
+}
+
+// === impl Renewal ===
+
+impl Renewal {
+    pub(super) fn of(origin: Origin, texts: Texts, policies: Policies, edge: Arc<Edge>) -> Self {
+        Self {
+            edge,
+            file: origin.file,
+            used: origin.text,
+            policies,
+            tried: texts,
+            refused: None,
+            waiting: Vec::new(),
+            deaf: false,
+        }
+    }
+
+    /// Renews whenever there is a reason to, until it is told to stop.
+    pub(super) fn run(mut self, wakes: &mpsc::Receiver<Wake>, own: &mpsc::Sender<Wake>) {
+        let mut asked = Vec::new();
+        loop {
+            // First listening, then reading: what changes in between is heard.
+            let files = self.tried.files();
+            let _watch = self.watch(&files, own.clone());
+            let outcome = self.renew();
+            for answer in std::mem::take(&mut asked) {
+                // Who asked may have gone.
+                drop(Answer::send(answer, outcome.clone()));
+            }
+            if files == self.tried.files() {
+                match next(wakes) {
+                    Some(answers) => asked = answers,
+                    None => return,
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self, files: &BTreeSet<PathBuf>, wake: mpsc::Sender<Wake>) -> Option<Watch> {
+        // The thread that would hear it may have ended.
+        match Watch::on(files, move || drop(wake.send(Wake::Changed))) {
+            Ok(watch) => {
+                self.deaf = false;
+                Some(watch)
+            }
+            Err(error) => {
+                if !self.deaf {
+                    warn!(%error, "the files cannot be watched, so they are looked at once a minute");
+                }
+                self.deaf = true;
+                None
+            }
+        }
+    }
+
+    fn renew(&mut self) -> Result<Reloaded, ReloadError> {
+        let (texts, config) = Texts::read(&self.file);
+        if texts == self.tried {
+            return match &self.refused {
+                Some(refused) => Err(refused.clone()),
+                None => Ok(Reloaded {
+                    changed: 0,
+                    waiting: self.waiting.clone(),
+                }),
+            };
+        }
+        self.tried = texts;
+        match self.build(config) {
+            Ok((written, policies)) => Ok(self.apply(&written, policies)),
+            Err(mistakes) => Err(self.refuse(mistakes)),
+        }
+    }
+
+    fn build(
+        &self,
+        config: Result<Config, ConfigError>,
+    ) -> Result<(Arc<str>, Policies), ConfigErrors> {
+        let mut config = config.map_err(|mistake| ConfigErrors(Arc::from([mistake])))?;
+        let env = &self.edge.policy_env;
+        let policies = Policies::build(&mut config, &self.tried, &self.policies, env)?;
+        let written = config.origin.map(|origin| origin.text);
+        Ok((written.unwrap_or_default(), policies))
+    }
+
+    fn apply(&mut self, written: &str, policies: Policies) -> Reloaded {
+        let changed = self.policies.renew(policies);
+        let count = changed.len();
+        self.edge.endpoints.set_policies(changed);
+        let status = self.edge.policies.load().applied();
+        self.edge.policies.store(Arc::new(status));
+        if self.refused.take().is_some() {
+            info!(changed = count, "the configuration is right again");
+        } else if count > 0 {
+            info!(changed = count, "policies reloaded");
+        }
+        let waiting = restart::waiting(&self.used, written);
+        if !waiting.is_empty() && waiting != self.waiting {
+            warn!(keys = %waiting.join(", "), "changed settings that are applied by a restart only");
+        }
+        self.waiting.clone_from(&waiting);
+        Reloaded {
+            changed: count,
+            waiting,
+        }
+    }
+
+    fn refuse(&mut self, mistakes: ConfigErrors) -> ReloadError {
+        let told: Vec<String> = mistakes.0.iter().flat_map(status::lines).collect();
+        for line in told.iter().take(TOLD) {
+            warn!(err = %line, "not reloaded, the policies stay as they were");
+        }
+        if let Some(more) = told.len().checked_sub(TOLD).filter(|more| *more > 0) {
+            warn!(
+                more,
+                "there are more mistakes; `adit gateway check` tells each and shows its place"
+            );
+        }
+        let status = self.edge.policies.load().refused(&mistakes);
+        self.edge.policies.store(Arc::new(status));
+        let refused = ReloadError::Refused(mistakes);
+        self.refused = Some(refused.clone());
+        refused
+    }
+}
+
+/// Waits for the next reason to read, and tells who asked for it. `None`: no more.
+fn next(wakes: &mpsc::Receiver<Wake>) -> Option<Vec<Answer>> {
+    let mut until = Instant::now() + LOOK;
+    loop {
+        match wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            // Counted from the first sign, or a file that always changes would never be read.
+            Ok(Wake::Changed) => until = until.min(Instant::now() + SETTLE),
+            Ok(Wake::Asked(answer)) => return Some(vec![answer]),
+            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
+        }
+    }
+}
