@@ -15,6 +15,7 @@
 //! | [`mod@env`] | clock and randomness, lent |
 //! | [`body`] | what rewrites bodies as they pass |
 //! | [`ip_set`], [`limit`], [`breaker`] | what actions decide with: many address ranges, rate limits, a circuit breaker |
+//! | [`webhook`] | how providers sign what they send, and whether they did |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
 //! | [`endpoint_url`] | the address of an endpoint |
 //! | [`secret`], [`go_duration`], [`size`] | values that read themselves, for documents of every crate |
@@ -80,5 +81,6 @@ pub mod size;
 #[cfg(test)]
 mod testing;
 pub mod verdict;
+pub mod webhook;
 
 pub use engine::{BuildError, LoadError, Policy};
