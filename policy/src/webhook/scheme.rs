@@ -213,28 +213,30 @@ impl<'s> Headers<'s> {
             values.extend(only(incoming, name)?.map(|value| (name, value)));
             Ok(())
         };
-        let first = match self {
-            Self::One(name) => {
-                look(name)?;
-                (*name).to_owned()
-            }
+        match self {
+            Self::One(name) => look(name)?,
             Self::Either(a, b) => {
                 look(a)?;
                 look(b)?;
-                (*a).to_owned()
             }
             Self::Numbered(prefix) => {
                 let names = incoming.headers.keys().map(http::HeaderName::as_str);
-                for name in names.filter(|name| numbered(name, prefix)) {
-                    look(name)?;
-                }
-                format!("{prefix}1")
+                let mut found = names.filter(|name| numbered(name, prefix));
+                found.try_for_each(look)?;
             }
-        };
+        }
         if values.is_empty() {
-            return Err(Unverified::Missing(first.into()));
+            return Err(Unverified::Missing(self.example().into()));
         }
         Ok(values)
+    }
+
+    /// A header that would do.
+    fn example(&self) -> String {
+        match self {
+            Self::One(name) | Self::Either(name, _) => (*name).to_owned(),
+            Self::Numbered(prefix) => format!("{prefix}1"),
+        }
     }
 }
 
