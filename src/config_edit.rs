@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use adit_policy::document::{self, Mistakes};
 use serde_yaml::{Mapping, Value};
 
 use crate::exit::Failure;
@@ -81,7 +82,12 @@ fn edited(text: &str, setting: Setting, value: &str) -> Result<String, String> {
 }
 
 fn parsed(text: &str) -> Result<Mapping, String> {
-    match serde_yaml::from_str::<Value>(text).map_err(|error| error.to_string())? {
+    let told = |mistakes: Mistakes| {
+        let first = mistakes.first();
+        let line = first.line().map(|line| format!("line {line}: "));
+        line.unwrap_or_default() + first.message()
+    };
+    match document::read("", text).map_err(told)? {
         Value::Null => Ok(Mapping::new()),
         Value::Mapping(map) => match map.get("version") {
             None if map.is_empty() => Ok(map),

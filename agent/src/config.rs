@@ -201,9 +201,9 @@ impl EndpointConfig {
                     "traffic_policy and traffic_policy_file exclude each other".into(),
                 ));
             }
-            (Some(Both(_, inline)), None) => {
-                Some(serde_yaml::to_string(&inline).map_err(|error| wrong(error.to_string()))?)
-            }
+            (Some(Both(_, inline)), None) => Some(written(&inline).ok_or_else(|| {
+                wrong("traffic_policy cannot be sent as it stands: put it in a file of its own, with traffic_policy_file".into())
+            })?),
             (None, Some(path)) => {
                 let policy = read(&path)?;
                 document::read::<Document>(&path.display().to_string(), &policy)?;
@@ -275,6 +275,13 @@ impl File {
             None => Ok(()),
         }
     }
+}
+
+/// A policy as text that says exactly the same: not every text survives being written by one and read by another.
+fn written(policy: &serde_yaml::Value) -> Option<String> {
+    let text = serde_yaml::to_string(policy).ok()?;
+    let again = document::read::<serde_yaml::Value>("traffic_policy", &text).ok()?;
+    (again == *policy).then_some(text)
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

@@ -90,8 +90,9 @@ fn a_mistake_has_its_place_and_a_caret() {
     );
     let upstream = refused("version: 3\nendpoints:\n  - {name: a, upstream: {url: '::1:3000'}}\n");
     assert!(
-        upstream
-            .starts_with("adit.yaml:3:31: endpoints[0] \"a\".upstream.url: \"::1:3000\" is ambiguous"),
+        upstream.starts_with(
+            "adit.yaml:3:31: endpoints[0] \"a\".upstream.url: \"::1:3000\" is ambiguous"
+        ),
         "{upstream}"
     );
     let url =
@@ -143,6 +144,18 @@ fn what_would_be_served_to_the_wrong_people_is_refused() {
         refused("version: 3\nendpoints: [{name: a, upstream: {url: 80}}, {name: a, upstream: {url: 81}}]\n")
             .contains("the same name")
     );
+}
+
+#[test]
+fn a_policy_that_would_be_sent_as_another_is_refused() {
+    let endpoint = |header: &str| {
+        parse(&format!(
+            "version: 3\nendpoints: [{{name: a, upstream: {{url: 80}}, traffic_policy: {{on_http_request: [{{actions: [{{type: custom-response, config: {{body: \"{header}\"}}}}]}}]}}}}]\n"
+        ))
+    };
+    assert!(endpoint("a\\tb 007 ").is_ok());
+    let refused = endpoint("\\u2028").unwrap_err().to_string();
+    assert!(refused.contains("cannot be sent as it stands"), "{refused}");
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn collect_refused<'a>(
             Refused::TaggedValue => (&*entry.value, TAG.to_owned()),
             Refused::TaggedKey => (key.unwrap_or(&entry.value), TAG.to_owned()),
             Refused::KeyOfNoText => {
-                let message = "invalid type: expected a key of plain text";
+                let message = "a list or a map cannot be a key";
                 (key.unwrap_or(&entry.value), message.to_owned())
             }
             Refused::Twice => {

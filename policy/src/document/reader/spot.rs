@@ -19,8 +19,13 @@ pub(super) fn line(source: &str, mark: Mark) -> &str {
     let Some((before, after)) = source.split_at_checked(mark.byte) else {
         return "";
     };
-    let start = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);
-    let end = after.find(['\n', '\r']).unwrap_or(after.len());
+    // One character at a time, which is searched for many times faster than several: a line may be the document.
+    let start = before
+        .rfind('\n')
+        .max(before.rfind('\r'))
+        .map_or(0, |end| end + 1);
+    let after_end = |end| after.find(end).unwrap_or(after.len());
+    let end = after_end('\n').min(after_end('\r'));
     let line = source.get(start..mark.byte + end).unwrap_or_default();
     line.trim_start_matches('\u{feff}')
 }
@@ -52,6 +57,8 @@ fn within(source: &str, start: Mark, scalar: &Scalar<'_>, offset: usize) -> Opti
 
 /// In a `|` block each line is written as it is, behind the indentation of the first.
 fn within_block(written: &str, start: Mark, before: &str) -> Option<Mark> {
+    // The parser's span begins behind blank lines.
+    let before = before.trim_start_matches('\n');
     let (above, last) = before.rsplit_once('\n').unwrap_or(("", before));
     let down = before.matches('\n').count();
     let indent = if down == 0 { 0 } else { start.column - 1 };

@@ -64,6 +64,10 @@ impl de::Error for Trouble<'_> {
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
         // In the words of a document, not of Rust.
+        let expected = match expected.to_string() {
+            words if words.starts_with("struct ") => "a map".to_owned(),
+            words => words.replace("a sequence", "a list"),
+        };
         match unexpected {
             Unexpected::Unit | Unexpected::Option => {
                 Self::custom(format_args!("invalid type: null, expected {expected}"))
