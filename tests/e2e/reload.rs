@@ -111,6 +111,22 @@ async fn a_changed_policy_is_for_the_next_request_and_no_connection_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_ends_under_the_policy_that_it_began_with() {
+    let service = Service::echo().await;
+    let gateway = gateway(&version("1"), &version("1")).await;
+    let _agent = Agent::forward(&gateway, "http://app.localhost", service.addr()).await;
+    let mut client = raw::Client::connect(gateway.http()).await;
+    client.send(GET.replace("/ ", "/slow-head ")).await;
+    service.wait_for_requests(1).await;
+    gateway.put("app.yaml", &version("2"));
+    gateway.reload().await.unwrap();
+    service.release();
+    assert_eq!(client.answer().await.header("x-version"), Some("1"));
+    client.send(GET).await;
+    assert_eq!(client.answer().await.header("x-version"), Some("2"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_in_gateway_yaml_may_change_come_and_go() {
     let gateway = Gateway::with(&declared(&deny(410))).await;
     for (extra, status) in [

@@ -35,7 +35,6 @@ fn traffic(page: &mut Page, edge: &Edge) {
         .collect();
     by_endpoint.sort_by(|(one, _), (other, _)| one.cmp(other));
     by_endpoint.push(("agents".to_owned(), &edge.endpoints.agents));
-    by_endpoint.push(("none".to_owned(), &edge.endpoints.nowhere));
 
     page.gauge(
         "adit_connections",
@@ -52,9 +51,13 @@ fn traffic(page: &mut Page, edge: &Edge) {
         "Exchanges by the class of their response; \"none\" if the client got none. Endpoints that agents declared \
          are told as \"agents\", requests for no endpoint as \"none\".",
     );
-    for (endpoint, counts) in &by_endpoint {
+    let nowhere = ("none", &edge.endpoints.nowhere);
+    let somewhere = by_endpoint
+        .iter()
+        .map(|(name, counts)| (name.as_str(), *counts));
+    for (endpoint, counts) in somewhere.chain([nowhere]) {
         for (status, count) in counts.exchanges() {
-            let labels = [("endpoint", endpoint.as_str()), ("status", status)];
+            let labels = [("endpoint", endpoint), ("status", status)];
             page.sample("adit_exchanges_total", &labels, count);
         }
     }
