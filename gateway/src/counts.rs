@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use adit_policy::verdict::{ReplyKind, Verdict};
+use adit_policy::verdict::Verdict;
 
 /// Names of the classes of responses; the first one is no response at all.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-const VERDICTS: [&str; 4] = ["continue", "answer", "refusal", "fault"];
+const VERDICTS: [&str; 7] = [
+    "continue", "answer", "deny", "refuse", "close", "forward", "fault",
+];
 
 /// What has happened at one endpoint, or at several that are told as one.
 #[derive(Debug, Default)]
@@ -29,15 +31,12 @@ impl Counts {
     pub(crate) fn verdict(&self, verdict: &Verdict) {
         let index = match verdict {
             Verdict::Continue => 0,
-            Verdict::Reply {
-                kind: ReplyKind::Answer,
-                ..
-            } => 1,
-            Verdict::Reply {
-                kind: ReplyKind::Refusal,
-                ..
-            } => 2,
-            Verdict::Fault { .. } => 3,
+            Verdict::Answer { .. } => 1,
+            Verdict::Deny { .. } => 2,
+            Verdict::Refuse { .. } => 3,
+            Verdict::Close { .. } => 4,
+            Verdict::Forward { .. } => 5,
+            Verdict::Fault { .. } => 6,
         };
         add(self.verdicts.get(index));
     }

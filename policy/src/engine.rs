@@ -1,36 +1,32 @@
 //! The engine: walks the rules of a phase in order until one action ends it.
 
+mod build;
+mod shadow;
+
 use std::sync::Arc;
+use std::time::Duration;
 
-use thiserror::Error;
-
-use crate::action::{Action, Flow, Phase, Unbuildable};
-use crate::document::{Document, Mistakes, RuleText, read};
+use crate::action::{Action, Fault, Flow, Phase};
+use crate::document::{Mistakes, read};
 use crate::env::Env;
-use crate::exchange::Exchange;
-use crate::verdict::{Place, ReplyKind, Verdict};
+use crate::exchange::{Exchange, HeaderEdit};
+use crate::expr::Expression;
+use crate::trace::{ActionTrace, Matched, Outcome, RuleTrace};
+use crate::verdict::{Place, Verdict};
+pub use build::BuildError;
 
 /// A policy ready to run. Immutable, so that an exchange can hold it while a reload puts a new one in its place.
 ///
 /// The default is the empty policy: it lets everything pass.
 #[derive(Debug, Default)]
 pub struct Policy {
-    on_http_request: Vec<Rule>,
-    on_http_response: Vec<Rule>,
-}
-
-/// A policy that was read well and cannot be built here.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{at}: {source}")]
-pub struct BuildError {
-    /// The action that cannot be built.
-    pub at: Place,
-    /// What it lacks.
-    pub source: Unbuildable,
+    /// By [`Phase::index`].
+    phases: [Vec<Rule>; 4],
+    reads_request_body: bool,
 }
 
 /// Why [`Policy::load`] gave none.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     /// The text is wrong.
     #[error(transparent)]
@@ -43,13 +39,25 @@ pub enum LoadError {
 #[derive(Debug)]
 struct Rule {
     name: Option<Arc<str>>,
+    expressions: Vec<Expression>,
+    shadow: bool,
     steps: Vec<Step>,
 }
 
 #[derive(Debug)]
 struct Step {
     kind: &'static str,
+    results: Option<&'static str>,
+    /// Whether an expression looks at what the action leaves.
+    results_wanted: bool,
     action: Box<dyn Action>,
+}
+
+/// The next action to run in a phase.
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    rule: usize,
+    action: usize,
 }
 
 // === impl Policy ===
@@ -60,250 +68,269 @@ impl Policy {
         Ok(Self::build(read(file, text)?, env)?)
     }
 
-    /// Builds what was read. It gets from `env` what its actions need from outside.
-    pub fn build(document: Document, env: &Env) -> Result<Self, BuildError> {
-        let Document {
-            on_http_request,
-            on_http_response,
-        } = document;
-        Ok(Self {
-            on_http_request: build_rules(Phase::OnHttpRequest, on_http_request, env)?,
-            on_http_response: build_rules(Phase::OnHttpResponse, on_http_response, env)?,
-        })
-    }
-
     /// Whether no phase has a rule.
     pub fn is_empty(&self) -> bool {
-        self.on_http_request.is_empty() && self.on_http_response.is_empty()
+        self.phases.iter().all(Vec::is_empty)
     }
 
-    /// Whether anything runs before the upstream.
-    pub fn has_request_phase(&self) -> bool {
-        !self.on_http_request.is_empty()
+    /// Whether anything runs in a phase; if not, the caller need not prepare for it.
+    pub fn has_phase(&self, phase: Phase) -> bool {
+        !self.rules(phase).is_empty()
     }
 
-    /// Whether anything runs on responses; if not, the caller need not prepare one.
-    pub fn has_response_phase(&self) -> bool {
-        !self.on_http_response.is_empty()
+    /// Whether an action may ask for the body of the request, so that the caller must lend it.
+    pub fn reads_request_body(&self) -> bool {
+        self.reads_request_body
+    }
+
+    /// Runs once per connection and endpoint, before any request.
+    pub async fn on_tcp_connect(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        self.run(Phase::OnTcpConnect, Position::default(), exchange)
+            .await
     }
 
     /// Runs before the upstream. Edits of `exchange.request` are for the caller to replay.
     pub async fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Verdict {
-        run(Phase::OnHttpRequest, &self.on_http_request, exchange).await
+        self.run(Phase::OnHttpRequest, Position::default(), exchange)
+            .await
+    }
+
+    /// Goes on behind a `forward-internal` whose endpoint could not be reached.
+    pub async fn resume_http_request(&self, after: &Place, exchange: &mut Exchange<'_>) -> Verdict {
+        let (action, _) = after.action.unwrap_or_default();
+        let next = Position {
+            rule: after.rule,
+            action: action + 1,
+        };
+        self.run(Phase::OnHttpRequest, next, exchange).await
     }
 
     /// Runs before the client gets the response; `exchange.response` must be there.
     pub async fn on_http_response(&self, exchange: &mut Exchange<'_>) -> Verdict {
-        run(Phase::OnHttpResponse, &self.on_http_response, exchange).await
+        self.run(Phase::OnHttpResponse, Position::default(), exchange)
+            .await
+    }
+
+    /// Runs on one message of an event stream; `exchange.message` must be there.
+    pub fn on_event_stream_message(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        let phase = Phase::OnEventStreamMessage;
+        exchange.memory.begin_phase();
+        for (index, rule) in self.rules(phase).iter().enumerate() {
+            if let Err(verdict) = rule.admit(phase, index, exchange) {
+                match verdict {
+                    Some(verdict) => return *verdict,
+                    None => continue,
+                }
+            }
+            for (action, step) in rule.steps.iter().enumerate() {
+                let flow = step.begin(phase, exchange);
+                if let Some(verdict) = verdict(flow, || rule.place(phase, index, action)) {
+                    return verdict;
+                }
+            }
+        }
+        Verdict::Continue
+    }
+
+    fn rules(&self, phase: Phase) -> &[Rule] {
+        &self.phases[phase.index()]
+    }
+
+    async fn run(&self, phase: Phase, from: Position, exchange: &mut Exchange<'_>) -> Verdict {
+        if from.rule == 0 && from.action == 0 {
+            exchange.memory.begin_phase();
+        }
+        for (index, rule) in self.rules(phase).iter().enumerate().skip(from.rule) {
+            let resumed = index == from.rule && from.action > 0;
+            if rule.shadow {
+                shadow::run(rule, phase, index, exchange).await;
+                continue;
+            }
+            if !resumed && let Err(verdict) = rule.admit(phase, index, exchange) {
+                match verdict {
+                    Some(verdict) => return *verdict,
+                    None => continue,
+                }
+            }
+            let first = if resumed { from.action } else { 0 };
+            for (action, step) in rule.steps.iter().enumerate().skip(first) {
+                let flow = match exchange.memory.trace() {
+                    None => step.run(phase, exchange).await,
+                    Some(_) => traced(step, phase, action, exchange).await,
+                };
+                if let Some(verdict) = verdict(flow, || rule.place(phase, index, action)) {
+                    return verdict;
+                }
+            }
+        }
+        Verdict::Continue
     }
 }
 
-async fn run(phase: Phase, rules: &[Rule], exchange: &mut Exchange<'_>) -> Verdict {
-    for (rule_index, rule) in rules.iter().enumerate() {
-        for (action_index, Step { kind, action }) in rule.steps.iter().enumerate() {
-            let flow = match phase {
-                Phase::OnHttpRequest => action.on_http_request(exchange).await,
-                Phase::OnHttpResponse => action.on_http_response(exchange).await,
-            };
-            let by = || Place {
-                phase,
-                rule: rule_index,
-                name: rule.name.clone(),
-                action: action_index,
-                kind,
-            };
-            match flow {
-                Ok(Flow::Next) => {}
-                Ok(Flow::Stop(reply)) => {
-                    return Verdict::Reply {
-                        reply,
-                        kind: ReplyKind::Answer,
-                        by: by(),
-                    };
-                }
-                Ok(Flow::Refuse(reply)) => {
-                    return Verdict::Reply {
-                        reply,
-                        kind: ReplyKind::Refusal,
-                        by: by(),
-                    };
-                }
-                Err(fault) => return Verdict::Fault { fault, by: by() },
+// === impl Rule ===
+
+impl Rule {
+    /// Whether the expressions let the exchange in; `Err(None)`: the next rule is looked at.
+    fn admit(
+        &self,
+        phase: Phase,
+        index: usize,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Option<Box<Verdict>>> {
+        let matched = self.matches(exchange);
+        if let Some(trace) = exchange.memory.trace_mut() {
+            trace.rules.push(self.trace(phase, index, told(&matched)));
+        }
+        match matched {
+            Ok(()) => Ok(()),
+            Err(Unmatched::At(_)) => Err(None),
+            Err(Unmatched::Fault(fault)) => {
+                let by = Place {
+                    action: None,
+                    ..self.place(phase, index, 0)
+                };
+                Err(Some(Box::new(Verdict::Fault { fault, by })))
             }
         }
     }
-    Verdict::Continue
+
+    fn matches(&self, exchange: &Exchange<'_>) -> Result<(), Unmatched> {
+        for (index, expression) in self.expressions.iter().enumerate() {
+            match expression.holds(exchange) {
+                Ok(true) => {}
+                Ok(false) => return Err(Unmatched::At(index)),
+                Err(error) => return Err(Unmatched::Fault(Fault::Expression { index, error })),
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, phase: Phase, rule: usize, action: usize) -> Place {
+        Place {
+            phase,
+            rule,
+            name: self.name.clone(),
+            action: self.steps.get(action).map(|step| (action, step.kind)),
+        }
+    }
+
+    fn trace(&self, phase: Phase, rule: usize, matched: Matched) -> RuleTrace {
+        RuleTrace {
+            phase,
+            rule,
+            name: self.name.clone(),
+            shadow: self.shadow,
+            matched,
+            actions: Vec::new(),
+        }
+    }
 }
 
-fn build_rules(phase: Phase, rules: Vec<RuleText>, env: &Env) -> Result<Vec<Rule>, BuildError> {
-    let built = rules
-        .into_iter()
-        .enumerate()
-        .map(|(rule, RuleText { name, actions })| {
-            let steps = actions.into_iter().enumerate().map(|(action, text)| {
-                let kind = text.kind;
-                let at = || Place {
-                    phase,
-                    rule,
-                    name: name.clone(),
-                    action,
-                    kind,
-                };
-                let action = text
-                    .config
-                    .build(env)
-                    .map_err(|source| BuildError { at: at(), source })?;
-                Ok(Step { kind, action })
-            });
-            let steps = steps.collect::<Result<_, BuildError>>()?;
-            Ok(Rule { name, steps })
-        });
-    built.collect()
+/// Why a rule does not run.
+enum Unmatched {
+    /// This expression is false.
+    At(usize),
+    /// One failed.
+    Fault(Fault),
+}
+
+fn told(matched: &Result<(), Unmatched>) -> Matched {
+    match matched {
+        Ok(()) => Matched::Yes,
+        Err(Unmatched::At(expression)) => Matched::No {
+            expression: *expression,
+        },
+        Err(Unmatched::Fault(fault)) => Matched::Failed {
+            expression: match fault {
+                Fault::Expression { index, .. } => *index,
+                _ => 0,
+            },
+            error: fault.to_string(),
+        },
+    }
+}
+
+// === impl Step ===
+
+impl Step {
+    async fn run(&self, phase: Phase, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
+        match self.begin(phase, exchange) {
+            Ok(Flow::Wait) => self.action.wait(phase, exchange).await,
+            flow => flow,
+        }
+    }
+
+    fn begin(&self, phase: Phase, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
+        exchange.memory.want_results(self.results_wanted);
+        match phase {
+            Phase::OnTcpConnect => self.action.on_tcp_connect(exchange),
+            Phase::OnHttpRequest => self.action.on_http_request(exchange),
+            Phase::OnHttpResponse => self.action.on_http_response(exchange),
+            Phase::OnEventStreamMessage => self.action.on_event_stream_message(exchange),
+        }
+    }
+}
+
+/// Runs an action and writes down what it did.
+async fn traced(
+    step: &Step,
+    phase: Phase,
+    action: usize,
+    exchange: &mut Exchange<'_>,
+) -> Result<Flow, Fault> {
+    let edits = |exchange: &Exchange<'_>| -> Vec<HeaderEdit> {
+        let head = match (&exchange.response, &exchange.request) {
+            (Some(response), _) => Some(&response.head),
+            (None, Some(request)) => Some(&request.head),
+            (None, None) => None,
+        };
+        head.map(|head| head.edits().to_vec()).unwrap_or_default()
+    };
+    let target = |exchange: &Exchange<'_>| {
+        let request = exchange.request.as_ref()?;
+        request.new_target().map(ToString::to_string)
+    };
+    let (known, old_target) = (edits(exchange).len(), target(exchange));
+    let began = exchange.env.clock().elapsed();
+    let flow = step.run(phase, exchange).await;
+    let took: Duration = exchange.env.clock().elapsed().saturating_sub(began);
+    let new_target = target(exchange).filter(|target| Some(target) != old_target.as_ref());
+    let result = step.results.and_then(|name| {
+        let value = exchange.memory.result(name)?;
+        Some((name, value.clone()))
+    });
+    let told = ActionTrace {
+        action,
+        kind: step.kind,
+        outcome: Outcome::of(&flow),
+        edits: edits(exchange).split_off(known),
+        target: new_target,
+        result,
+        took,
+    };
+    let rules = exchange.memory.trace_mut().map(|trace| &mut trace.rules);
+    if let Some(rule) = rules.and_then(|rules| rules.last_mut()) {
+        rule.actions.push(told);
+    }
+    flow
+}
+
+/// The end of a phase, if the flow ends it.
+fn verdict(flow: Result<Flow, Fault>, by: impl Fn() -> Place) -> Option<Verdict> {
+    Some(match flow {
+        Ok(Flow::Next) => return None,
+        Ok(Flow::Answer(reply)) => Verdict::Answer { reply, by: by() },
+        Ok(Flow::Deny(reply)) => Verdict::Deny { reply, by: by() },
+        Ok(Flow::Refuse(refusal)) => Verdict::Refuse { refusal, by: by() },
+        Ok(Flow::Close) => Verdict::Close { by: by() },
+        Ok(Flow::Forward(forward)) => Verdict::Forward { forward, by: by() },
+        Ok(Flow::Wait) => Verdict::Fault {
+            fault: Fault::Phase,
+            by: by(),
+        },
+        Err(fault) => Verdict::Fault { fault, by: by() },
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use async_trait::async_trait;
-    use http::HeaderMap;
-
-    use super::*;
-    use crate::action::{Config, Fault};
-    use crate::actions::ReadConfig;
-    use crate::document::ActionText;
-    use crate::testing::{policy, refused, request, response};
-
-    #[test]
-    fn the_empty_policy_has_no_phase() {
-        let policy = Policy::default();
-        assert!(policy.is_empty() && !policy.has_request_phase() && !policy.has_response_phase());
-    }
-
-    #[tokio::test]
-    async fn rules_and_actions_run_in_order_until_one_answers() {
-        let policy = policy(
-            "on_http_request:
-  - name: mark
-    actions:
-      - { type: add-headers, config: { headers: { x-a: '1' } } }
-      - { type: add-headers, config: { headers: { x-a: '2' } } }
-  - name: stop
-    actions:
-      - type: deny
-      - { type: add-headers, config: { headers: { x-a: '3' } } }
-",
-        );
-        assert!(policy.has_request_phase() && !policy.has_response_phase());
-        let lines = HeaderMap::new();
-        let mut exchange = request(&lines);
-        let verdict = policy.on_http_request(&mut exchange).await;
-        let Verdict::Reply { reply, kind, by } = verdict else {
-            panic!("{verdict:?}");
-        };
-        assert_eq!(reply.status(), 403);
-        assert!(!kind.runs_response_phase());
-        assert_eq!(by.to_string(), "on_http_request[1].actions[0] (deny)");
-        assert_eq!(by.name.as_deref(), Some("stop"));
-        let values: Vec<_> = exchange.request.lines().get_all("x-a").iter().collect();
-        assert_eq!(values, ["1", "2"]);
-    }
-
-    #[tokio::test]
-    async fn a_policy_without_an_answer_lets_the_exchange_go_on() {
-        let policy = policy(
-            "on_http_response:\n  - actions:\n      - { type: add-headers, config: { headers: { x-a: '1' } } }\n",
-        );
-        let lines = HeaderMap::new();
-        let verdict = policy.on_http_request(&mut request(&lines)).await;
-        assert!(matches!(verdict, Verdict::Continue));
-        let mut exchange = response(&lines, &lines);
-        let verdict = policy.on_http_response(&mut exchange).await;
-        assert!(matches!(verdict, Verdict::Continue));
-        assert_eq!(exchange.head_mut().edits().len(), 1);
-        assert!(exchange.request.edits().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_response_phase_without_a_response_is_a_fault() {
-        let policy = policy(
-            "on_http_response:\n  - actions:\n      - { type: add-headers, config: { headers: { x-a: '1' } } }\n",
-        );
-        let lines = HeaderMap::new();
-        let verdict = policy.on_http_response(&mut request(&lines)).await;
-        assert!(matches!(
-            verdict,
-            Verdict::Fault {
-                fault: Fault::Phase,
-                ..
-            }
-        ));
-    }
-
-    #[test]
-    fn a_mistake_in_the_text_is_a_load_error() {
-        assert_eq!(
-            refused(""),
-            "policy.yaml:1:1: a policy needs at least one rule with an action (ERR_ADIT_2206)\n    1 | \n      | ^"
-        );
-    }
-
-    /// Lacks everything: cannot be built, and implements no phase.
-    #[derive(Debug, serde::Deserialize)]
-    struct Lacking;
-
-    #[async_trait]
-    impl Action for Lacking {}
-
-    impl Config for Lacking {
-        const TYPE: &'static str = "lacking";
-        const PHASES: &'static [Phase] = Phase::ALL;
-        type Action = Self;
-
-        fn build(self, _: &Env) -> Result<Self, Unbuildable> {
-            Err(Unbuildable("no secret called \"oidc\"".to_owned()))
-        }
-    }
-
-    #[test]
-    fn a_build_error_says_which_action() {
-        let config: Box<dyn ReadConfig> = Box::new(Lacking);
-        let actions = vec![ActionText {
-            kind: Lacking::TYPE,
-            config,
-        }];
-        let rule = RuleText {
-            name: None,
-            actions,
-        };
-        let document = Document {
-            on_http_request: vec![rule],
-            on_http_response: Vec::new(),
-        };
-        assert_eq!(
-            Policy::build(document, &Env::system())
-                .unwrap_err()
-                .to_string(),
-            "on_http_request[0].actions[0] (lacking): no secret called \"oidc\""
-        );
-    }
-
-    #[tokio::test]
-    async fn an_action_in_a_phase_that_it_lacks_is_a_fault_and_not_a_pass() {
-        let steps = vec![Step {
-            kind: Lacking::TYPE,
-            action: Box::new(Lacking),
-        }];
-        let rule = Rule { name: None, steps };
-        let policy = Policy {
-            on_http_request: vec![rule],
-            ..Policy::default()
-        };
-        let verdict = policy
-            .on_http_request(&mut request(&HeaderMap::new()))
-            .await;
-        let Verdict::Fault { fault, by } = verdict else {
-            panic!("{verdict:?}");
-        };
-        assert_eq!(fault, Fault::Phase);
-        assert_eq!(by.to_string(), "on_http_request[0].actions[0] (lacking)");
-    }
-}
+mod tests;

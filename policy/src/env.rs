@@ -1,4 +1,7 @@
-//! What lies outside the engine and is lent to it: time and chance.
+//! What lies outside the engine and is lent to it: time, chance, counters that outlive a reload, and a way to fetch.
+
+mod fetch;
+mod state;
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +9,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::Rng;
 
-/// Lends actions what is outside. Cheap to clone; tests pass a still clock and known bytes.
+pub use fetch::{Fetch, FetchError, Fetched, NoFetch, ToFetch};
+use state::States;
+
+/// Lends actions what is outside. Cheap to clone; clones share their counters. Tests pass a still clock and known bytes.
 #[derive(Clone, Debug)]
 pub struct Env {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    fetch: Arc<dyn Fetch>,
+    log: Arc<dyn Log>,
+    states: States,
 }
 
 /// A clock on the wall and a stopwatch that never runs back.
@@ -27,12 +36,24 @@ pub trait Random: fmt::Debug + Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
 }
 
+/// Where the `log` action writes.
+pub trait Log: fmt::Debug + Send + Sync {
+    /// Writes one line: the endpoint's URL and the metadata as JSON.
+    fn write(&self, endpoint: &str, metadata: &str);
+}
+
 // === impl Env ===
 
 impl Env {
-    /// An environment of these parts.
+    /// An environment of these parts, with counters of its own, that fetches nothing and logs nothing.
     pub fn new(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self { clock, random }
+        Self {
+            clock,
+            random,
+            fetch: Arc::new(NoFetch),
+            log: Arc::new(NoLog),
+            states: States::default(),
+        }
     }
 
     /// The environment of a running program.
@@ -44,6 +65,67 @@ impl Env {
         )
     }
 
+    /// The same with a way to fetch.
+    pub fn with_fetch(self, fetch: Arc<dyn Fetch>) -> Self {
+        Self { fetch, ..self }
+    }
+
+    /// The same with a place to log to.
+    pub fn with_log(self, log: Arc<dyn Log>) -> Self {
+        Self { log, ..self }
+    }
+
+    /// The same for the policy of one endpoint: its counters are its own, and found again by the endpoint's next policy.
+    pub fn for_endpoint(&self, url: &str) -> Self {
+        let states = self.states.of(url);
+        Self {
+            states,
+            ..self.clone()
+        }
+    }
+
+    /// The same for a rule that is only tried: it counts apart.
+    pub(crate) fn in_shadow(&self) -> Self {
+        self.for_endpoint("shadow")
+    }
+
+    /// The same for one building of a policy: the first action of some settings finds the first counters of these
+    /// settings, the second the second.
+    pub(crate) fn for_building(&self) -> Self {
+        let states = self.states.counted();
+        Self {
+            states,
+            ..self.clone()
+        }
+    }
+
+    /// Something that actions with the same key share, and that stays while one of them lives.
+    pub(crate) fn shared_state<T: Send + Sync + 'static>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        self.states.shared(key, make)
+    }
+
+    /// Something of one action alone, found again by the action of the same key in the endpoint's next policy.
+    pub(crate) fn own_state<T: Send + Sync + 'static>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        self.states.own(key, make)
+    }
+
+    /// Something that all policies of this environment share, whatever their endpoint.
+    pub(crate) fn common_state<T: Send + Sync + 'static>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        self.states.common(key, make)
+    }
+
     /// The clock.
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
@@ -53,8 +135,24 @@ impl Env {
     pub fn random(&self) -> &dyn Random {
         &*self.random
     }
+
+    /// The way to fetch.
+    pub fn fetch(&self) -> &dyn Fetch {
+        &*self.fetch
+    }
+
+    /// Where the `log` action writes.
+    pub fn log(&self) -> &dyn Log {
+        &*self.log
+    }
 }
 
+#[derive(Debug)]
+struct NoLog;
+
+impl Log for NoLog {
+    fn write(&self, _: &str, _: &str) {}
+}
 #[derive(Debug)]
 struct SystemClock(Instant);
 

@@ -1,14 +1,17 @@
 //! Adit's policy engine: rules that look at an exchange, change it, or answer it.
 //!
 //! A policy is read from YAML or JSON ([`document`]), built once ([`Policy::build`]) and run on every exchange of an
-//! endpoint, in two phases: before the request goes to an agent and before the response goes to the client. The engine
+//! endpoint, in up to four phases: when a client connects, before the request goes to an agent, before the response goes to
+//! the client, and on each message of an event stream. The engine
 //! is pure: it owns no socket and no clock, and what it needs from outside is lent to it ([`mod@env`]). So the gateway, the
 //! agent and the command line all run the very same rules.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`document`] | a policy as its text says it, and [`document::read`] for any typed document |
-//! | [`exchange`] | what a policy sees, and the header edits that it leaves behind |
+//! | [`exchange`] | what a policy sees, and the changes that it leaves behind |
+//! | [`expr`] | expressions (CEL) and `${…}` in texts |
+//! | [`memory`], [`trace`] | what a policy remembers of an exchange; what it did, rule by rule, if somebody asked |
 //! | [`verdict`] | what a policy answers |
 //! | [`action`] | the contract of an action |
 //! | [`actions`] | the table of actions; one file each |
@@ -22,9 +25,9 @@
 //!
 //! ```
 //! use adit_policy::canonical::Target;
-//! use adit_policy::endpoint_url::Scheme;
+//! use adit_policy::endpoint_url::{EndpointUrl, Scheme};
 //! use adit_policy::env::Env;
-//! use adit_policy::exchange::{Exchange, Head};
+//! use adit_policy::exchange::{Conn, Endpoint, Exchange, Request};
 //! use adit_policy::verdict::Verdict;
 //! use adit_policy::Policy;
 //!
@@ -32,31 +35,34 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let text = "
 //! on_http_request:
-//!   - actions:
+//!   - expressions: [\"req.url.path.startsWith('/hello')\"]
+//!     actions:
 //!       - type: add-headers
-//!         config: { headers: { x-edge: adit } }
+//!         config: { headers: { x-edge: \"adit to ${conn.client_ip}\" } }
 //!       - type: deny
 //!         config: { status_code: 404 }
 //! ";
-//! let policy = Policy::load("policy.yaml", text, &Env::system())?;
+//! let env = Env::system();
+//! let policy = Policy::load("policy.yaml", text, &env)?;
 //!
+//! let now = env.clock().now();
+//! let conn = Conn::new("192.0.2.1:50000".parse()?, "198.51.100.1:443".parse()?, now);
+//! let url = EndpointUrl::parse("https://app.example.com")?;
+//! let endpoint = Endpoint { id: "app", url: &url };
 //! let headers = http::HeaderMap::new();
-//! let mut exchange = Exchange {
-//!     client: "192.0.2.1:50000".parse()?,
-//!     scheme: Scheme::Https,
-//!     method: &http::Method::GET,
-//!     host: "app.example.com",
-//!     target: Target::parse(b"/hello?a=1")?,
-//!     request: Head::of(&headers),
-//!     response: None,
-//! };
-//! let Verdict::Reply { reply, by, .. } = policy.on_http_request(&mut exchange).await else {
-//!     return Err("the policy answers".into());
+//! let target = Target::parse(b"/hello?a=1")?;
+//! let mut exchange = Exchange::of(&conn, &endpoint, &env);
+//! exchange.request =
+//!     Some(Request::new(Scheme::Https, &http::Method::GET, "app.example.com", target, &headers, now));
+//!
+//! let Verdict::Deny { reply, by } = policy.on_http_request(&mut exchange).await else {
+//!     return Err("the policy denies".into());
 //! };
 //! assert_eq!(reply.status(), 404);
 //! assert_eq!(by.to_string(), "on_http_request[0].actions[1] (deny)");
-//! assert_eq!(exchange.request.lines()["x-edge"], "adit");
-//! assert_eq!(exchange.request.edits().len(), 1);
+//! let head = &exchange.request()?.head;
+//! assert_eq!(head.lines()["x-edge"], "adit to 192.0.2.1");
+//! assert_eq!(head.edits().len(), 1);
 //! # Ok(())
 //! # }
 //! ```
@@ -72,14 +78,17 @@ pub mod endpoint_url;
 mod engine;
 pub mod env;
 pub mod exchange;
+pub mod expr;
 pub mod go_duration;
 pub mod ip_set;
 pub mod limit;
+pub mod memory;
 mod nearest;
 pub mod secret;
 pub mod size;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 pub mod verdict;
 pub mod webhook;
 

@@ -1,20 +1,23 @@
 //! One small exchange for the tests of this crate, and short ways to run a policy on it.
 
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
+
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::Policy;
 use crate::canonical::Target;
-use crate::endpoint_url::Scheme;
-use crate::env::Env;
-use crate::exchange::{Exchange, Head, Response};
+use crate::endpoint_url::{EndpointUrl, Scheme};
+use crate::env::{Clock, Env, Random};
+use crate::exchange::{Conn, Endpoint, Exchange, Request, Response};
 
 pub(crate) fn policy(text: &str) -> Policy {
-    Policy::load("policy.yaml", text, &Env::system()).unwrap()
+    Policy::load("policy.yaml", text, &ENV).unwrap()
 }
 
 /// The whole message of a policy that must not load.
 pub(crate) fn refused(text: &str) -> String {
-    Policy::load("policy.yaml", text, &Env::system())
+    Policy::load("policy.yaml", text, &ENV)
         .unwrap_err()
         .to_string()
 }
@@ -34,23 +37,74 @@ pub(crate) fn lines(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     lines.collect()
 }
 
-pub(crate) fn request(lines: &HeaderMap) -> Exchange<'_> {
-    Exchange {
-        client: "192.0.2.1:50000".parse().unwrap(),
-        scheme: Scheme::Https,
-        method: &Method::GET,
-        host: "app.example.com",
-        target: Target::parse(b"/").unwrap(),
-        request: Head::of(lines),
-        response: None,
+/// 2023-11-14T22:13:20Z, for ever.
+pub(crate) fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> SystemTime {
+        now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_secs(1_000)
     }
 }
 
-pub(crate) fn response<'a>(request_lines: &'a HeaderMap, lines: &'a HeaderMap) -> Exchange<'a> {
-    let head = Head::of(lines);
-    let status = StatusCode::OK;
+impl Random for Still {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+/// An environment in which time stands still and nothing is random.
+pub(crate) static ENV: LazyLock<Env> = LazyLock::new(|| Env::new(Arc::new(Still), Arc::new(Still)));
+static URL: LazyLock<EndpointUrl> =
+    LazyLock::new(|| EndpointUrl::parse("https://app.example.com").unwrap());
+static CONN: LazyLock<Conn<'static>> = LazyLock::new(|| {
+    let server = "198.51.100.1:443".parse().unwrap();
+    Conn::new("192.0.2.1:50000".parse().unwrap(), server, now())
+});
+static ENDPOINT: LazyLock<Endpoint<'static>> = LazyLock::new(|| Endpoint {
+    id: "ep_1",
+    url: &URL,
+});
+
+/// A connection from 192.0.2.1 that has not asked for anything yet.
+pub(crate) fn connection<'a>() -> Exchange<'a> {
+    Exchange::of(&CONN, &ENDPOINT, &ENV)
+}
+
+/// `GET https://app.example.com/` with these lines.
+pub(crate) fn request(lines: &HeaderMap) -> Exchange<'_> {
+    get("/", lines)
+}
+
+/// `GET` of a target with these lines.
+pub(crate) fn get<'a>(target: &'a str, lines: &'a HeaderMap) -> Exchange<'a> {
+    let target = Target::parse(target.as_bytes()).unwrap();
+    let request = Request::new(
+        Scheme::Https,
+        &Method::GET,
+        "app.example.com",
+        target,
+        lines,
+        now(),
+    );
     Exchange {
-        response: Some(Response { status, head }),
+        request: Some(request),
+        ..connection()
+    }
+}
+
+/// The same with a 200 that has these lines.
+pub(crate) fn response<'a>(request_lines: &'a HeaderMap, lines: &'a HeaderMap) -> Exchange<'a> {
+    Exchange {
+        response: Some(Response::new(StatusCode::OK, lines)),
         ..request(request_lines)
     }
 }

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     os::fd::AsRawFd,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use http::HeaderValue;
@@ -90,6 +90,9 @@ async fn serve_plain(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, admis
     let connection = Connection {
         peer,
         peer_value: address_value(peer.ip()),
+        local: stream.local_addr().unwrap_or(peer),
+        accepted: SystemTime::now(),
+        agreed: None,
         sni: None,
         tls: false,
         switch: HeadSwitch::new(),

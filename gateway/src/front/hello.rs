@@ -1,6 +1,6 @@
 //! The TLS ClientHello: its ALPN tells agents from browsers, its SNI picks the certificate.
 
-use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc};
+use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc, time::SystemTime};
 
 use adit_policy::canonical::Host;
 use adit_wire::limits::{ALPN, LANE_HINT};
@@ -18,7 +18,7 @@ use tracing::debug;
 use super::{
     accept::{Admission, address_value},
     gate::HeadSwitch,
-    io::{Connection, PublicIo},
+    io::{Agreed, Connection, PublicIo},
     running::Running,
 };
 use crate::{agents, core::Core};
@@ -71,6 +71,9 @@ pub(crate) async fn serve(
     let connection = Connection {
         peer,
         peer_value: address_value(peer.ip()),
+        local: socket.local_addr().unwrap_or(peer),
+        accepted: SystemTime::now(),
+        agreed: Some(agreed(session, http2)),
         sni: wanted.sni,
         tls: true,
         switch: HeadSwitch::new(),
@@ -79,6 +82,28 @@ pub(crate) async fn serve(
     let rules = core.edge.gate_rules();
     core.http(PublicIo::new(tls, id, connection, http2, rules, admission))
         .await;
+}
+
+fn agreed(session: &rustls::ServerConnection, http2: bool) -> Agreed {
+    let version = match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
+        Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
+        _ => "",
+    };
+    let suite = session.negotiated_cipher_suite();
+    let suite = suite.and_then(|suite| suite.suite().as_str()).unwrap_or("");
+    let alpn = match session.alpn_protocol() {
+        _ if http2 => "h2",
+        Some(b"http/1.1") => "http/1.1",
+        _ => "",
+    };
+    let resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+    Agreed {
+        version,
+        cipher_suite: suite,
+        alpn,
+        resumed,
+    }
 }
 
 /// Continues an agent's connection on the core it was handed to.

@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::SystemTime,
 };
 
 use adit_policy::canonical::Host;
@@ -34,6 +35,12 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     /// The peer's address as a header value, made once.
     pub(crate) peer_value: HeaderValue,
+    /// The address that accepted the connection.
+    pub(crate) local: SocketAddr,
+    /// When that was.
+    pub(crate) accepted: SystemTime,
+    /// What the TLS handshake agreed on; `None` without TLS.
+    pub(crate) agreed: Option<Agreed>,
     /// The TLS name the client asked for; `None` on plain connections and without SNI.
     pub(crate) sni: Option<Host>,
     /// Whether the connection is encrypted.
@@ -42,6 +49,19 @@ pub(crate) struct Connection {
     pub(crate) switch: HeadSwitch,
     /// Its exchanges.
     pub(crate) running: Running,
+}
+
+/// What a TLS handshake agreed on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Agreed {
+    /// `1.2` or `1.3`.
+    pub(crate) version: &'static str,
+    /// The suite by its IANA name.
+    pub(crate) cipher_suite: &'static str,
+    /// The protocol that is spoken inside.
+    pub(crate) alpn: &'static str,
+    /// Whether an earlier session was taken up again.
+    pub(crate) resumed: bool,
 }
 
 impl fmt::Debug for Connection {

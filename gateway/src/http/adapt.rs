@@ -25,6 +25,17 @@ pub(super) fn replay(edits: Vec<HeaderEdit>, onto: &mut impl Editable) -> Result
     Ok(())
 }
 
+/// Puts another canonical target in the place of the request's.
+pub(super) fn rewrite(request: &mut RequestHeader, target: &str) -> Result<()> {
+    let mut parts = request.uri.clone().into_parts();
+    let parsed = target.parse();
+    parts.path_and_query =
+        Some(parsed.or_err(ErrorType::InternalError, "a canonical target is none")?);
+    let uri = http::Uri::from_parts(parts);
+    request.set_uri(uri.or_err(ErrorType::InternalError, "a canonical target is none")?);
+    Ok(())
+}
+
 // Parsed once: every response is looked through for them.
 const ERROR_CODE: HeaderName = HeaderName::from_static("adit-error-code");
 const NGROK_ERROR_CODE: HeaderName = HeaderName::from_static("ngrok-error-code");

@@ -46,6 +46,11 @@ pub(super) async fn send(
         Instead::Page(page) => render(session, &page, grpc)?,
         Instead::Reply(reply) if grpc => grpc_reply(&reply)?,
         Instead::Reply(reply) => from_policy(*reply)?,
+        Instead::Close => {
+            session.set_keepalive(None);
+            session.shutdown().await;
+            return Ok(());
+        }
     };
     write(session, header, body).await
 }
@@ -86,6 +91,10 @@ pub(super) async fn fail(
     let status = match &instead {
         Instead::Page(page) => page.status,
         Instead::Reply(reply) => reply.status(),
+        Instead::Close => {
+            session.shutdown().await;
+            return outcome(0);
+        }
     };
     session.set_keepalive(None);
     // The client may have gone meanwhile; there is nobody else to tell.
@@ -157,7 +166,12 @@ fn render(session: &Session, page: &ErrorPage, grpc: bool) -> Result<(ResponseHe
             "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         )?;
     }
-    if page.status == StatusCode::SERVICE_UNAVAILABLE {
+    for (name, value) in &page.headers {
+        header.append_header(name.clone(), value.clone())?;
+    }
+    if page.status == StatusCode::SERVICE_UNAVAILABLE
+        && !header.headers.contains_key(header::RETRY_AFTER)
+    {
         header.insert_header(header::RETRY_AFTER, "5")?;
     }
     Ok((header, Bytes::from(body)))

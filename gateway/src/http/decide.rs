@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use adit_policy::{
     Policy,
-    action::Reply,
-    exchange::{self, Head, HeaderEdit},
+    action::{Phase, Reply},
+    exchange::HeaderEdit,
     verdict::Verdict,
 };
 use http::StatusCode;
@@ -17,15 +17,24 @@ use super::{
     adapt::{self, Editable},
     errors::ErrorPage,
     exchange::{Exchange, Instead, Routed},
+    view::View,
 };
+use crate::edge::Edge;
 use crate::pools::{member::Member, pool};
+
+/// Whose policy: the index into what an exchange keeps for each.
+const OPERATOR: usize = 0;
+const AGENT: usize = 1;
 
 /// Runs the operator's policy, chooses a member, runs its policy.
 ///
 /// `Some`: the request goes no further.
-pub(super) async fn request(session: &mut Session, exchange: &mut Exchange) -> Option<Instead> {
-    let [operator, _] = exchange.policies();
-    if let Some(instead) = request_phase(operator, session, exchange).await {
+pub(super) async fn request(
+    edge: &Edge,
+    session: &mut Session,
+    exchange: &mut Exchange,
+) -> Option<Instead> {
+    if let Some(instead) = request_phase(edge, OPERATOR, session, exchange).await {
         return Some(instead);
     }
     let routed = exchange.routed.as_mut()?;
@@ -33,8 +42,7 @@ pub(super) async fn request(session: &mut Session, exchange: &mut Exchange) -> O
         return Some(Instead::Page(ErrorPage::no_agent()));
     };
     routed.member = Some(member);
-    let [_, agent] = exchange.policies();
-    request_phase(agent, session, exchange).await
+    request_phase(edge, AGENT, session, exchange).await
 }
 
 /// The member for the next try: the one whose policy ran, or after a failure one with the same policy.
@@ -58,43 +66,41 @@ pub(super) fn member(exchange: &mut Exchange) -> Option<Arc<Member>> {
 
 /// Runs the response phases, the agent's policy first: it is the inner one.
 pub(super) async fn response(
+    edge: &Edge,
     session: &Session,
     response: &mut ResponseHeader,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
 ) -> Option<Instead> {
-    let routed = exchange.routed.as_ref()?;
     let status = response.status;
-    response_phases(exchange.policies(), session, routed, status, response).await
+    exchange.answered = Some(status);
+    response_phases(edge, session, exchange, status, response).await
 }
 
 async fn response_phases(
-    [operator, agent]: [Option<Arc<Policy>>; 2],
+    edge: &Edge,
     session: &Session,
-    routed: &Routed,
+    exchange: &mut Exchange,
     status: StatusCode,
     onto: &mut impl Editable,
 ) -> Option<Instead> {
-    for policy in [agent, operator].into_iter().flatten() {
-        if !policy.has_response_phase() {
+    for whose in [AGENT, OPERATOR] {
+        let Some(policy) = policy_with(Phase::OnHttpResponse, whose, exchange) else {
             continue;
-        }
-        let (verdict, edits) = {
-            let Some(mut view) = view(session, routed) else {
+        };
+        let routed = exchange.routed.as_ref()?;
+        let memory = std::mem::take(exchange.memories.get_mut(whose)?);
+        let (verdict, edits, memory) = {
+            let Some(view) = View::of(session, routed) else {
                 return Some(Instead::Page(ErrorPage::internal()));
             };
-            view.response = Some(exchange::Response {
-                status,
-                head: Head::of(onto.lines()),
-            });
-            let verdict = policy.on_http_response(&mut view).await;
-            (
-                verdict,
-                view.response
-                    .map(|response| response.head.into_edits())
-                    .unwrap_or_default(),
-            )
+            let mut seen = view.response(edge, status, onto.lines(), memory);
+            let verdict = policy.on_http_response(&mut seen).await;
+            let edits = seen.response.map(|response| response.head.into_edits());
+            (verdict, edits.unwrap_or_default(), seen.memory)
         };
-        match judge(verdict, edits, onto, routed) {
+        let judged = judge(verdict, edits, onto, routed, Phase::OnHttpResponse);
+        *exchange.memories.get_mut(whose)? = memory;
+        match judged {
             Judged::GoOn => {}
             Judged::Instead(instead) => return Some(instead),
             Judged::Answer(reply) => return Some(Instead::Reply(reply)),
@@ -104,53 +110,59 @@ async fn response_phases(
 }
 
 async fn request_phase(
-    policy: Option<Arc<Policy>>,
+    edge: &Edge,
+    whose: usize,
     session: &mut Session,
     exchange: &mut Exchange,
 ) -> Option<Instead> {
-    let policy = policy.filter(|policy| policy.has_request_phase())?;
+    let policy = policy_with(Phase::OnHttpRequest, whose, exchange)?;
     let routed = exchange.routed.as_ref()?;
-    let (verdict, edits) = {
-        let Some(mut view) = view(session, routed) else {
+    let memory = std::mem::take(exchange.memories.get_mut(whose)?);
+    let (verdict, edits, target, memory) = {
+        let Some(view) = View::of(session, routed) else {
             return Some(Instead::Page(ErrorPage::internal()));
         };
-        let verdict = policy.on_http_request(&mut view).await;
-        (verdict, view.request.into_edits())
+        let mut seen = view.request(edge, memory);
+        let verdict = policy.on_http_request(&mut seen).await;
+        let target = seen
+            .request
+            .as_ref()
+            .and_then(|request| request.new_target());
+        let target = target.map(ToString::to_string);
+        let edits = seen.request.map(|request| request.head.into_edits());
+        (verdict, edits.unwrap_or_default(), target, seen.memory)
     };
-    match judge(verdict, edits, session.req_header_mut(), routed) {
+    let header = session.req_header_mut();
+    let rewritten = target.is_none_or(|target| adapt::rewrite(header, &target).is_ok());
+    let judged = match rewritten {
+        true => judge(verdict, edits, header, routed, Phase::OnHttpRequest),
+        false => Judged::Instead(Instead::Page(ErrorPage::internal())),
+    };
+    *exchange.memories.get_mut(whose)? = memory;
+    match judged {
         Judged::GoOn => None,
         Judged::Instead(instead) => Some(instead),
-        Judged::Answer(reply) => Some(after_answer(reply, session, exchange).await),
+        Judged::Answer(reply) => Some(after_answer(edge, reply, session, exchange).await),
     }
 }
 
-/// An answer that was meant as a page passes the response phase like a service's would.
-async fn after_answer(mut reply: Box<Reply>, session: &Session, exchange: &Exchange) -> Instead {
-    let Some(routed) = &exchange.routed else {
-        return Instead::Page(ErrorPage::internal());
-    };
-    let status = reply.status();
-    let phases = response_phases(
-        exchange.policies(),
-        session,
-        routed,
-        status,
-        reply.headers_mut(),
-    );
-    phases.await.unwrap_or(Instead::Reply(reply))
+/// The policy, if it has anything to do in a phase.
+fn policy_with(phase: Phase, whose: usize, exchange: &Exchange) -> Option<Arc<Policy>> {
+    let [operator, agent] = exchange.policies();
+    let policy = if whose == OPERATOR { operator } else { agent };
+    policy.filter(|policy| policy.has_phase(phase))
 }
 
-fn view<'a>(session: &'a Session, routed: &'a Routed) -> Option<exchange::Exchange<'a>> {
-    let request = session.req_header();
-    Some(exchange::Exchange {
-        client: routed.client,
-        scheme: routed.scheme,
-        method: &request.method,
-        host: routed.host.as_str(),
-        target: routed.target(&request.uri)?,
-        request: Head::of(&request.headers),
-        response: None,
-    })
+/// An answer that was meant as a page passes the response phase like a service's would.
+async fn after_answer(
+    edge: &Edge,
+    mut reply: Box<Reply>,
+    session: &Session,
+    exchange: &mut Exchange,
+) -> Instead {
+    let status = reply.status();
+    let phases = response_phases(edge, session, exchange, status, reply.headers_mut());
+    phases.await.unwrap_or(Instead::Reply(reply))
 }
 
 /// A verdict as the gateway carries it out.
@@ -167,20 +179,23 @@ fn judge(
     edits: Vec<HeaderEdit>,
     onto: &mut impl Editable,
     routed: &Routed,
+    phase: Phase,
 ) -> Judged {
     routed.endpoint.counts.verdict(&verdict);
+    let page = |page| Judged::Instead(Instead::Page(page));
     match verdict {
         Verdict::Continue => match adapt::replay(edits, onto) {
             Ok(()) => Judged::GoOn,
-            Err(_) => Judged::Instead(Instead::Page(ErrorPage::internal())),
+            Err(_) => page(ErrorPage::internal()),
         },
-        Verdict::Reply { reply, kind, .. } if kind.runs_response_phase() => {
-            Judged::Answer(Box::new(reply))
-        }
-        Verdict::Reply { reply, .. } => Judged::Instead(Instead::Reply(Box::new(reply))),
+        Verdict::Answer { reply, .. } => Judged::Answer(Box::new(reply)),
+        Verdict::Deny { reply, .. } => Judged::Instead(Instead::Reply(Box::new(reply))),
+        Verdict::Refuse { refusal, .. } => page(ErrorPage::refusal(refusal)),
+        Verdict::Close { .. } => Judged::Instead(Instead::Close),
+        Verdict::Forward { forward, .. } => page(ErrorPage::no_endpoint(&forward.url.to_string())),
         Verdict::Fault { fault, by } => {
             warn!(endpoint = %routed.endpoint.url, rule = %by, %fault, "a policy could not decide");
-            Judged::Instead(Instead::Page(ErrorPage::policy_fault(fault.code())))
+            page(ErrorPage::policy_fault(fault.status(phase), fault.code()))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a client is told when the gateway itself has to answer: what happened, and what can be done.
 
-use adit_policy::canonical::BadTarget;
+use adit_policy::{action::Refusal, canonical::BadTarget};
 use adit_wire::message::DialErrorKind;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::upstream::Dial;
 use crate::pools::session::OpenFailure;
@@ -17,6 +17,8 @@ pub(super) struct ErrorPage {
     pub(super) title: String,
     /// What the reader can do about it.
     pub(super) remedy: String,
+    /// Lines besides those of every page.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ErrorPage {
@@ -31,6 +33,7 @@ impl ErrorPage {
             code,
             title: title.into(),
             remedy: remedy.into(),
+            headers: Vec::new(),
         }
     }
 
@@ -208,9 +211,24 @@ impl ErrorPage {
         )
     }
 
-    pub(super) fn policy_fault(code: u16) -> Self {
+    /// What an action of a policy refused.
+    pub(super) fn refusal(refusal: Refusal) -> Self {
+        let Refusal {
+            status,
+            code,
+            message,
+            headers,
+        } = refusal;
+        let remedy = "The traffic policy of this address decides who may pass.";
+        Self {
+            headers,
+            ..Self::new(status, code, message, remedy)
+        }
+    }
+
+    pub(super) fn policy_fault(status: StatusCode, code: u16) -> Self {
         Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
+            status,
             code,
             "the traffic policy could not decide about this request",
             "If this address is yours, the gateway's log names the rule.",
@@ -241,6 +259,7 @@ impl ErrorPage {
             code,
             title,
             remedy,
+            ..
         } = self;
         let (title, remedy) = (escape(title), escape(remedy));
         format!(

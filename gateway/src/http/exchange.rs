@@ -7,8 +7,9 @@ use adit_policy::{
     action::Reply,
     canonical::{Host, Target},
     endpoint_url::Scheme,
+    memory::{Memory, Outcome},
 };
-use http::Uri;
+use http::{StatusCode, Uri};
 use tokio::time::Instant;
 
 use super::{errors::ErrorPage, upstream::Dial};
@@ -31,6 +32,10 @@ pub(crate) struct Exchange {
     pub(super) dial: Option<Arc<Dial>>,
     /// Set when something other than the service's response is to be sent.
     pub(super) instead: Option<Instead>,
+    /// What the policies remember, the operator's first.
+    pub(super) memories: [Memory; 2],
+    /// The status that the service answered with, before any policy changed it.
+    pub(super) answered: Option<StatusCode>,
 }
 
 /// Where a request goes, from one snapshot of the routes.
@@ -52,6 +57,8 @@ pub(super) struct Routed {
 pub(super) enum Instead {
     Page(ErrorPage),
     Reply(Box<Reply>),
+    /// Nothing: the connection is closed.
+    Close,
 }
 
 // === impl Routed ===
@@ -79,6 +86,20 @@ impl Exchange {
             tried: Vec::new(),
             dial: None,
             instead: None,
+            memories: Default::default(),
+            answered: None,
+        }
+    }
+
+    /// Tells the policies' actions that wait for it how the exchange ended.
+    pub(super) fn tell_end(&mut self) {
+        let outcome = match (self.answered, &self.dial) {
+            (Some(status), _) => Outcome::Answered(status),
+            (None, Some(_)) => Outcome::Unanswered,
+            (None, None) => Outcome::NotAsked,
+        };
+        for memory in &mut self.memories {
+            memory.ended(outcome);
         }
     }
 

@@ -23,5 +23,6 @@ mod proxy;
 mod route;
 mod spelling;
 mod upstream;
+mod view;
 
 pub(crate) use proxy::Proxy;

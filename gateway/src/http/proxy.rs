@@ -64,7 +64,7 @@ impl ProxyHttp for Proxy {
     /// Routing and policy. `true`: the answer has been sent.
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         let instead = match route::route(&self.edge, session, exchange) {
-            Ok(()) => decide::request(session, exchange).await,
+            Ok(()) => decide::request(&self.edge, session, exchange).await,
             Err(instead) => Some(instead),
         };
         match instead {
@@ -200,7 +200,7 @@ impl ProxyHttp for Proxy {
             // RFC 9112 §6.1: HTTP/1.0 knows no chunks. The connection's end is the body's end instead.
             session.set_keepalive(None);
         }
-        let Some(instead) = decide::response(session, response, exchange).await else {
+        let Some(instead) = decide::response(&self.edge, session, response, exchange).await else {
             return Ok(());
         };
         exchange.instead = Some(instead);
@@ -252,6 +252,7 @@ impl ProxyHttp for Proxy {
         if let Some(connection) = connection(session) {
             connection.switch.exchange_ended();
         }
+        exchange.tell_end();
         log::count(&self.edge, session, exchange);
         log::ended(session, exchange);
     }

@@ -1,7 +1,6 @@
 //! `add-headers`: appends header lines to the request, or to the response.
 
-use async_trait::async_trait;
-use http::header::{HOST, USER_AGENT};
+use http::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
@@ -9,6 +8,7 @@ use super::headers::Headers;
 use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
+use crate::expr::Value;
 
 /// Config of `add-headers`.
 #[derive(Debug, Deserialize)]
@@ -23,6 +23,7 @@ pub(super) struct AddHeaders {
 impl Config for AddHeaders {
     const TYPE: &'static str = "add-headers";
     const PHASES: &'static [Phase] = &[Phase::OnHttpRequest, Phase::OnHttpResponse];
+    const RESULTS: Option<&'static str> = Some("add_headers");
     type Action = Self;
 
     fn build(self, _: &Env) -> Result<Self, Unbuildable> {
@@ -30,24 +31,39 @@ impl Config for AddHeaders {
     }
 }
 
-#[async_trait]
 impl Action for AddHeaders {
-    async fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        for (name, value) in self.headers.0.iter().cloned() {
+    fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
+        let lines = self.headers.lines(exchange)?;
+        leave_results(exchange, &lines);
+        let head = &mut exchange.request_mut()?.head;
+        for (name, value) in lines {
             match name {
-                HOST | USER_AGENT => exchange.request.set(name, value)?,
-                _ => exchange.request.append(name, value)?,
+                HOST | USER_AGENT => head.set(name, value)?,
+                _ => head.append(name, value)?,
             }
         }
         Ok(Flow::Next)
     }
 
-    async fn on_http_response(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        let response = exchange.response.as_mut().ok_or(Fault::Phase)?;
-        for (name, value) in self.headers.0.iter().cloned() {
-            response.head.append(name, value)?;
+    fn on_http_response(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
+        let lines = self.headers.lines(exchange)?;
+        leave_results(exchange, &lines);
+        let head = &mut exchange.response_mut()?.head;
+        for (name, value) in lines {
+            head.append(name, value)?;
         }
         Ok(Flow::Next)
+    }
+}
+
+fn leave_results(exchange: &mut Exchange<'_>, lines: &[(HeaderName, HeaderValue)]) {
+    if exchange.memory.wants_results() {
+        let added = lines.iter().map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), Value::text(text))
+        });
+        let added = Value::map([("headers_added", Value::map(added))]);
+        exchange.memory.set_result("add_headers", added);
     }
 }
 
@@ -80,11 +96,18 @@ mod tests {
             policy.on_http_request(&mut exchange).await,
             Verdict::Continue
         ));
-        let values: Vec<_> = exchange.request.lines().get_all("x-role").iter().collect();
+        let values: Vec<_> = exchange
+            .request()
+            .unwrap()
+            .head
+            .lines()
+            .get_all("x-role")
+            .iter()
+            .collect();
         assert_eq!(values, ["user", "admin"]);
         let added = ("x-n".parse().unwrap(), "5".parse().unwrap());
         assert_eq!(
-            exchange.request.edits()[1],
+            exchange.request().unwrap().head.edits()[1],
             HeaderEdit::Append {
                 name: added.0,
                 value: added.1
@@ -105,9 +128,15 @@ mod tests {
             policy.on_http_request(&mut exchange).await,
             Verdict::Continue
         ));
-        assert_eq!(exchange.request.lines().len(), 2);
-        assert_eq!(exchange.request.lines()["host"], "b.example");
-        assert_eq!(exchange.request.lines()["user-agent"], "adit");
+        assert_eq!(exchange.request().unwrap().head.lines().len(), 2);
+        assert_eq!(
+            exchange.request().unwrap().head.lines()["host"],
+            "b.example"
+        );
+        assert_eq!(
+            exchange.request().unwrap().head.lines()["user-agent"],
+            "adit"
+        );
     }
 
     #[tokio::test]
@@ -123,8 +152,8 @@ mod tests {
             policy.on_http_response(&mut exchange).await,
             Verdict::Continue
         ));
-        assert_eq!(exchange.head_mut().lines()["x-a"], "b");
-        assert!(exchange.request.edits().is_empty());
+        assert_eq!(exchange.head_mut().unwrap().lines()["x-a"], "b");
+        assert!(exchange.request().unwrap().head.edits().is_empty());
     }
 
     #[test]
@@ -164,10 +193,7 @@ mod tests {
                 r#"{a: "b\0"}"#,
                 "a header value holds a line break or a control character (ERR_ADIT_2211)",
             ),
-            (
-                "{a: '${req.id}'}",
-                "templates (`${…}`) are not built into this version",
-            ),
+            ("{a: '${req.id}'}", "unknown variable `req.id`"),
             ("{}", "`headers` needs at least one header (ERR_ADIT_2223)"),
             ("{a: [b]}", "invalid type: list, expected a text"),
         ] {

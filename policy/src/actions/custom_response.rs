@@ -1,60 +1,80 @@
 //! `custom-response`: answers with a status, headers and a body from the policy.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::fixed::Fixed;
 use super::headers::Headers;
 use super::status::Status;
 use crate::action::{Action, Config, Fault, Flow, Phase, Reply, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
+use crate::expr::{Interpolated, unusable};
 
 /// Longest body in bytes; a longer one is refused.
 const BODY_MAX: usize = 64 << 10;
 
 /// Config of `custom-response`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "Said")]
+pub(super) struct CustomResponse {
+    said: Said,
+    /// The answer, made once, if it is the same for every exchange.
+    ready: Option<Reply>,
+}
+
+/// What the config says.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Said {
     /// What the client gets, 200 to 599. Default: 200.
     #[serde(default = "ok")]
     status_code: Status,
-    /// The text of the body. Default: empty. Older policies say `content`.
-    #[serde(default, alias = "content")]
-    body: Fixed,
-    /// Names and values. Without a `content-type`, one is guessed from the body.
+    /// The text of the body; may hold `${…}`. Default: empty. Older policies say `content`.
+    #[serde(default = "no_body", alias = "content")]
+    body: Interpolated,
+    /// Names and values; values may hold `${…}`. Without a `content-type`, one is guessed from the body.
     #[serde(default)]
     headers: Headers,
 }
-
-/// The answer, made once when the policy is read.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "Said")]
-pub(super) struct CustomResponse(Reply);
 
 impl Config for CustomResponse {
     const TYPE: &'static str = "custom-response";
     const PHASES: &'static [Phase] = &[Phase::OnHttpRequest, Phase::OnHttpResponse];
     type Action = Self;
 
+    fn ends_the_phase(&self) -> bool {
+        true
+    }
+
     fn build(self, _: &Env) -> Result<Self, Unbuildable> {
         Ok(self)
     }
 }
 
-#[async_trait]
 impl Action for CustomResponse {
-    async fn on_http_request(&self, _: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        Ok(Flow::Stop(self.0.clone()))
+    fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
+        self.answer(exchange)
     }
 
-    async fn on_http_response(&self, _: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        Ok(Flow::Stop(self.0.clone()))
+    fn on_http_response(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
+        self.answer(exchange)
+    }
+}
+
+impl CustomResponse {
+    fn answer(&self, exchange: &Exchange<'_>) -> Result<Flow, Fault> {
+        if let Some(ready) = &self.ready {
+            return Ok(Flow::Answer(ready.clone()));
+        }
+        let body = self.said.body.get("body", exchange)?;
+        let lines = self.said.headers.lines(exchange)?;
+        let reply = reply(self.said.status_code, &body, lines);
+        reply
+            .map(Flow::Answer)
+            .map_err(|reason| unusable("body", &reason))
     }
 }
 
@@ -62,45 +82,58 @@ impl TryFrom<Said> for CustomResponse {
     type Error = String;
 
     fn try_from(said: Said) -> Result<Self, String> {
-        let Said {
-            status_code: Status(status),
-            body: Fixed(body),
-            headers: Headers(lines),
-        } = said;
-        let bodiless = [
-            StatusCode::NO_CONTENT,
-            StatusCode::RESET_CONTENT,
-            StatusCode::NOT_MODIFIED,
-        ];
-        if bodiless.contains(&status) && !body.is_empty() {
-            return Err(format!(
-                "status {} allows no body (ERR_ADIT_3604)",
-                status.as_u16()
-            ));
-        }
-        if body.len() > BODY_MAX {
-            return Err(format!(
-                "the body is longer than {BODY_MAX} bytes (ERR_ADIT_2221)"
-            ));
-        }
-        let guess = content_type(&body);
-        let mut reply = Reply::new(Bytes::from(body));
-        *reply.status_mut() = status;
-        for (name, value) in lines {
-            reply.headers_mut().append(name, value);
-        }
-        if let Some(guess) = guess {
-            reply
-                .headers_mut()
-                .entry(CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static(guess));
-        }
-        Ok(Self(reply))
+        let lines = said.headers.0.iter();
+        let lines: Option<Vec<_>> = lines
+            .map(|(name, field)| Some((name.clone(), field.fixed()?.0.clone())))
+            .collect();
+        let ready = match (said.body.fixed(), lines) {
+            (Some(body), Some(lines)) => Some(reply(said.status_code, body, lines)?),
+            (Some(body), None) => reply(said.status_code, body, Vec::new()).map(|_| None)?,
+            (None, _) => None,
+        };
+        Ok(Self { said, ready })
     }
+}
+
+fn reply(
+    Status(status): Status,
+    body: &str,
+    lines: Vec<(HeaderName, HeaderValue)>,
+) -> Result<Reply, String> {
+    let bodiless = [
+        StatusCode::NO_CONTENT,
+        StatusCode::RESET_CONTENT,
+        StatusCode::NOT_MODIFIED,
+    ];
+    if bodiless.contains(&status) && !body.is_empty() {
+        return Err(format!(
+            "status {} allows no body (ERR_ADIT_3604)",
+            status.as_u16()
+        ));
+    }
+    if body.len() > BODY_MAX {
+        return Err(format!(
+            "the body is longer than {BODY_MAX} bytes (ERR_ADIT_2221)"
+        ));
+    }
+    let mut reply = Reply::new(Bytes::copy_from_slice(body.as_bytes()));
+    *reply.status_mut() = status;
+    for (name, value) in lines {
+        reply.headers_mut().append(name, value);
+    }
+    if let Some(guess) = content_type(body) {
+        let guess = HeaderValue::from_static(guess);
+        reply.headers_mut().entry(CONTENT_TYPE).or_insert(guess);
+    }
+    Ok(reply)
 }
 
 fn ok() -> Status {
     Status(StatusCode::OK)
+}
+
+fn no_body() -> Interpolated {
+    Interpolated::Fixed(String::new())
 }
 
 /// A guess by the first bytes; none for an empty body.
@@ -128,19 +161,14 @@ mod tests {
     use super::content_type;
     use crate::action::Reply;
     use crate::testing::{one, policy, refused, request, response};
-    use crate::verdict::{ReplyKind, Verdict};
+    use crate::verdict::Verdict;
 
     async fn answer(config: &str) -> Reply {
         let policy = policy(&one("on_http_request", "custom-response", config));
         let verdict = policy
             .on_http_request(&mut request(&HeaderMap::new()))
             .await;
-        let Verdict::Reply {
-            reply,
-            kind: ReplyKind::Answer,
-            ..
-        } = verdict
-        else {
+        let Verdict::Answer { reply, .. } = verdict else {
             panic!("{verdict:?}");
         };
         reply
@@ -174,7 +202,7 @@ mod tests {
         ));
         let lines = HeaderMap::new();
         let verdict = policy.on_http_response(&mut response(&lines, &lines)).await;
-        assert!(matches!(verdict, Verdict::Reply { reply, .. } if reply.status() == 503));
+        assert!(matches!(verdict, Verdict::Answer { reply, .. } if reply.status() == 503));
     }
 
     #[test]
@@ -203,10 +231,10 @@ mod tests {
       |                 ^"
         );
         assert_eq!(
-            refused(&one("on_http_request", "custom-response", "{body: 'hi ${conn.client_ip}'}")),
-            "policy.yaml:4:24: on_http_request[0].actions[0].config.body: templates (`${…}`) are not built into this version; a literal `${` is written `$${`
-    4 |         config: {body: 'hi ${conn.client_ip}'}
-      |                        ^"
+            refused(&one("on_http_request", "custom-response", "{body: 'hi ${conn.client}'}")),
+            "policy.yaml:4:35: on_http_request[0].actions[0].config.body: unknown variable `conn.client`; did you mean `conn.client_ip`? (ERR_ADIT_2224)
+    4 |         config: {body: 'hi ${conn.client}'}
+      |                                   ^"
         );
         for (config, said) in [
             ("{body: a, content: b}", "duplicate field `body`"),

@@ -1,12 +1,10 @@
 //! `deny`: refuses the exchange with an empty body.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::Deserializer;
+use serde::de::{Deserializer, Error};
 
-use super::fixed;
 use super::status::Status;
 use crate::action::{Action, Config, Fault, Flow, Phase, Reply, Unbuildable};
 use crate::env::Env;
@@ -26,20 +24,27 @@ pub(super) struct Deny {
 
 impl Config for Deny {
     const TYPE: &'static str = "deny";
-    const PHASES: &'static [Phase] = &[Phase::OnHttpRequest];
+    const PHASES: &'static [Phase] = &[Phase::OnTcpConnect, Phase::OnHttpRequest];
     type Action = Self;
+
+    fn ends_the_phase(&self) -> bool {
+        true
+    }
 
     fn build(self, _: &Env) -> Result<Self, Unbuildable> {
         Ok(self)
     }
 }
 
-#[async_trait]
 impl Action for Deny {
-    async fn on_http_request(&self, _: &mut Exchange<'_>) -> Result<Flow, Fault> {
+    fn on_tcp_connect(&self, _: &mut Exchange<'_>) -> Result<Flow, Fault> {
+        Ok(Flow::Close)
+    }
+
+    fn on_http_request(&self, _: &mut Exchange<'_>) -> Result<Flow, Fault> {
         let mut reply = Reply::new(Bytes::new());
         *reply.status_mut() = self.status_code.0;
-        Ok(Flow::Refuse(reply))
+        Ok(Flow::Deny(reply))
     }
 }
 
@@ -47,14 +52,15 @@ fn forbidden() -> Status {
     Status(StatusCode::FORBIDDEN)
 }
 
+/// Refuses every value, at the value's place.
 #[derive(Debug)]
 struct NoBody;
 
 impl<'de> Deserialize<'de> for NoBody {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        fixed::read_as(deserializer, |_| {
-            Err("`deny` sends no body; use `custom-response` (ERR_ADIT_2203)".to_owned())
-        })
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom(
+            "`deny` sends no body; use `custom-response` (ERR_ADIT_2203)",
+        ))
     }
 }
 
@@ -63,7 +69,7 @@ mod tests {
     use http::HeaderMap;
 
     use crate::testing::{one, policy, refused, request};
-    use crate::verdict::{ReplyKind, Verdict};
+    use crate::verdict::Verdict;
 
     #[tokio::test]
     async fn denies_with_403_unless_told_otherwise() {
@@ -77,12 +83,11 @@ mod tests {
             let verdict = policy
                 .on_http_request(&mut request(&HeaderMap::new()))
                 .await;
-            let Verdict::Reply { reply, kind, .. } = verdict else {
+            let Verdict::Deny { reply, .. } = verdict else {
                 panic!("{verdict:?}");
             };
             assert_eq!(reply.status(), status, "{config}");
             assert!(reply.body().is_empty() && reply.headers().is_empty());
-            assert_eq!(kind, ReplyKind::Refusal);
         }
     }
 

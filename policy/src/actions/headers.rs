@@ -1,11 +1,14 @@
 //! Header lines that a policy may set: the map `headers:` of several actions.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::header::{HeaderName, HeaderValue};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
-use super::fixed;
+use crate::action::Fault;
+use crate::exchange::Exchange;
+use crate::expr::{Field, FromText, Value, interpolation, unusable};
 
 /// Most lines in one map; one more is refused.
 const LINES_MAX: usize = 100;
@@ -28,8 +31,8 @@ const HOP_BY_HOP: &[&str] = &[
 ];
 
 /// Names and values in the order of the document, each of them safe to send.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Headers(pub(super) Vec<(HeaderName, HeaderValue)>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Headers(pub(super) Vec<(HeaderName, Field<Line>)>);
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -54,7 +57,7 @@ impl<'de> Visitor<'de> for HeadersVisitor {
                     "more than {LINES_MAX} headers (ERR_ADIT_2212)"
                 )));
             }
-            lines.push((name, map.next_value_seed(Value)?));
+            lines.push((name, map.next_value()?));
         }
         Ok(Headers(lines))
     }
@@ -102,22 +105,51 @@ impl Visitor<'_> for Name {
     }
 }
 
-struct Value;
+/// What may stand behind the name of a header.
+#[derive(Clone, Debug)]
+pub(super) struct Line(pub(super) HeaderValue);
 
-impl<'de> DeserializeSeed<'de> for Value {
-    type Value = HeaderValue;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<HeaderValue, D::Error> {
-        fixed::read_as(deserializer, |text| {
-            if text.len() > VALUE_MAX {
-                return Err(format!(
-                    "a header value is longer than {VALUE_MAX} bytes (ERR_ADIT_2209)"
-                ));
-            }
-            HeaderValue::try_from(text).map_err(|_| {
-                "a header value holds a line break or a control character (ERR_ADIT_2211)"
-                    .to_owned()
-            })
+impl FromText for Line {
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.len() > VALUE_MAX {
+            return Err(format!(
+                "a header value is longer than {VALUE_MAX} bytes (ERR_ADIT_2209)"
+            ));
+        }
+        HeaderValue::from_str(text).map(Self).map_err(|_| {
+            "a header value holds a line break or a control character (ERR_ADIT_2211)".to_owned()
         })
+    }
+}
+
+/// The value of a header for an exchange. A `${…}` that gives several texts gives them in one line.
+pub(super) fn value(field: &Field<Line>, exchange: &Exchange<'_>) -> Result<HeaderValue, Fault> {
+    let template = match field {
+        Field::Fixed(line) => return Ok(line.0.clone()),
+        Field::Computed(template) => template,
+    };
+    let value = template
+        .value(exchange)
+        .map_err(|error| interpolation("headers", error))?;
+    let text = match &value {
+        Value::List(items) if items.iter().all(|item| item.as_str().is_some()) => {
+            let texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            Cow::Owned(texts.join(", "))
+        }
+        other => other.to_text(),
+    };
+    let line = Line::from_text(&text).map_err(|reason| unusable("headers", &reason))?;
+    Ok(line.0)
+}
+
+impl Headers {
+    /// Names and values for an exchange.
+    pub(super) fn lines(
+        &self,
+        exchange: &Exchange<'_>,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Fault> {
+        let lines = self.0.iter();
+        let lines = lines.map(|(name, field)| Ok((name.clone(), value(field, exchange)?)));
+        lines.collect()
     }
 }

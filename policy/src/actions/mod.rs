@@ -3,7 +3,6 @@
 mod add_headers;
 mod custom_response;
 mod deny;
-mod fixed;
 mod headers;
 mod status;
 
@@ -47,6 +46,20 @@ const LATER: &[&str] = &[
     "webhook-validation",
 ];
 
+/// What actions of later versions leave below `actions.ngrok.`: null until then.
+const LATER_RESULTS: &[&str] = &[
+    "jwt_validation",
+    "oauth",
+    "oidc",
+    "openid_connect",
+    "owasp_crs_request",
+    "owasp_crs_response",
+    "terminate_tls",
+];
+
+/// Other spellings of names below `actions.ngrok.`.
+const RESULT_ALIASES: &[(&str, &str)] = &[("compress_response", "compress")];
+
 macro_rules! actions {
     ($($config:ty,)*) => {
         /// Every action type of this version.
@@ -58,6 +71,11 @@ macro_rules! actions {
                 return Some(<$config as Config>::PHASES);
             })*
             None
+        }
+
+        /// The names below `actions.ngrok.`: what actions leave there.
+        pub(crate) fn result_names() -> impl Iterator<Item = &'static str> {
+            [$(<$config as Config>::RESULTS),*].into_iter().flatten().chain(LATER_RESULTS.iter().copied())
         }
 
         /// Reads the `config:` block of an action.
@@ -76,12 +94,34 @@ actions! {
     deny::Deny,
 }
 
+/// The name below `actions.ngrok.` that a text means.
+pub(crate) fn result_name(text: &str) -> Option<&'static str> {
+    let alias = RESULT_ALIASES.iter().find(|(alias, _)| *alias == text);
+    let meant = alias.map_or(text, |(_, name)| name);
+    result_names().find(|name| *name == meant)
+}
+
 /// A config of any action, read and not built.
 pub(crate) trait ReadConfig: fmt::Debug + Send + Sync {
+    fn results(&self) -> Option<&'static str>;
+    fn reads_request_body(&self) -> bool;
+    fn ends_the_phase(&self) -> bool;
     fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable>;
 }
 
 impl<C: Config> ReadConfig for C {
+    fn results(&self) -> Option<&'static str> {
+        C::RESULTS
+    }
+
+    fn reads_request_body(&self) -> bool {
+        C::READS_REQUEST_BODY
+    }
+
+    fn ends_the_phase(&self) -> bool {
+        Config::ends_the_phase(self)
+    }
+
     fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable> {
         Config::build(*self, env).map(|action| Box::new(action) as Box<dyn Action>)
     }
@@ -161,7 +201,8 @@ mod tests {
 
     use super::*;
     use crate::action::Fault;
-    use crate::testing::{one, policy, refused, request, response};
+    use crate::body::Message;
+    use crate::testing::{connection, one, policy, refused, request, response};
     use crate::verdict::Verdict;
 
     /// A config that each action accepts.
@@ -180,9 +221,16 @@ mod tests {
                 let policy = policy(&one(phase.name(), kind, some_config(kind)));
                 let lines = HeaderMap::new();
                 let verdict = match phase {
+                    Phase::OnTcpConnect => policy.on_tcp_connect(&mut connection()).await,
                     Phase::OnHttpRequest => policy.on_http_request(&mut request(&lines)).await,
                     Phase::OnHttpResponse => {
                         policy.on_http_response(&mut response(&lines, &lines)).await
+                    }
+                    Phase::OnEventStreamMessage => {
+                        let mut message = Message::default();
+                        let mut exchange = response(&lines, &lines);
+                        exchange.message = Some(&mut message);
+                        policy.on_event_stream_message(&mut exchange)
                     }
                 };
                 assert!(
@@ -203,7 +251,7 @@ mod tests {
     fn an_action_in_the_wrong_phase_is_refused_at_its_type() {
         assert_eq!(
             refused(&one("on_http_response", "deny", "{}")),
-            "policy.yaml:3:15: on_http_response[0].actions[0].type: action `deny` does not run in on_http_response, only in on_http_request (ERR_ADIT_2202)
+            "policy.yaml:3:15: on_http_response[0].actions[0].type: action `deny` does not run in on_http_response, only in on_tcp_connect and on_http_request (ERR_ADIT_2202)
     3 |       - type: deny
       |               ^"
         );

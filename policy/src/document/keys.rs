@@ -8,15 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use crate::action::Phase;
 
 /// Parts of the language that a later version brings. To ignore one would turn a policy into another.
-const LATER: &[&str] = &[
-    "on_tcp_connect",
-    "on_event_stream_message",
-    "on_tls_request",
-    "inbound",
-    "outbound",
-    "expressions",
-    "mode",
-];
+const LATER: &[&str] = &["on_tls_request", "inbound", "outbound"];
 
 /// Something that a list of a policy holds.
 pub(super) trait Item: Sized {

@@ -1,16 +1,19 @@
 //! A policy as its text says it: typed, every value checked, nothing fetched or built yet.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{
-    DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, Visitor,
+    DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess,
+    Visitor,
 };
 
 use crate::action::Phase;
 use crate::actions::{self, Kind, ReadConfig};
+use crate::expr::Expression;
 
 mod keys;
 mod reader;
@@ -23,18 +26,25 @@ pub use self::reader::{Both, Mistake, Mistakes, read, read_warned};
 const RULES_MAX: usize = 1_000;
 /// Most actions in one rule; one more is refused.
 const ACTIONS_MAX: usize = 100;
+/// Most expressions of one rule; one more is refused.
+const EXPRESSIONS_MAX: usize = 100;
 
 /// A policy that was read and not built. It can stand in any document: `traffic_policy: {…}` reads itself into one.
 #[derive(Debug)]
 pub struct Document {
-    pub(crate) on_http_request: Vec<RuleText>,
-    pub(crate) on_http_response: Vec<RuleText>,
+    /// The rules of each phase, by [`Phase::index`].
+    pub(crate) phases: [Vec<RuleText>; 4],
+    /// The results of actions that expressions look at.
+    pub(crate) results_read: HashSet<&'static str>,
 }
 
 /// One rule of a phase.
 #[derive(Debug, Default)]
 pub(crate) struct RuleText {
     pub(crate) name: Option<Arc<str>>,
+    pub(crate) expressions: Vec<Expression>,
+    /// Whether the rule is only tried.
+    pub(crate) shadow: bool,
     pub(crate) actions: Vec<ActionText>,
 }
 
@@ -65,29 +75,31 @@ impl<'de> Visitor<'de> for DocumentVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
         const KEYS: Keys = Keys {
             of: "phase",
-            known: &["on_http_request", "on_http_response"],
+            known: &[
+                "on_tcp_connect",
+                "on_http_request",
+                "on_http_response",
+                "on_event_stream_message",
+            ],
             code: 2230,
         };
         let mut document = Document {
-            on_http_request: Vec::new(),
-            on_http_response: Vec::new(),
+            phases: Default::default(),
+            results_read: HashSet::new(),
         };
         while let Some(key) = map.next_key_seed(KEYS)? {
-            match key {
-                Some("on_http_request") => {
-                    document.on_http_request = rules_in(Phase::OnHttpRequest, &mut map)?
-                }
-                Some("on_http_response") => {
-                    document.on_http_response = rules_in(Phase::OnHttpResponse, &mut map)?
-                }
-                _ => map.next_value::<IgnoredAny>().map(drop)?,
+            let phase = Phase::ALL.iter().find(|phase| Some(phase.name()) == key);
+            match phase {
+                Some(phase) => document.phases[phase.index()] = rules_in(*phase, &mut map)?,
+                None => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
-        if document.on_http_request.is_empty() && document.on_http_response.is_empty() {
+        if document.phases.iter().all(Vec::is_empty) {
             return Err(A::Error::custom(
                 "a policy needs at least one rule with an action (ERR_ADIT_2206)",
             ));
         }
+        document.results_read = scope::take_results();
         Ok(document)
     }
 }
@@ -108,7 +120,7 @@ fn rules_in<'de, A: MapAccess<'de>>(phase: Phase, map: &mut A) -> Result<Vec<Rul
 impl Item for RuleText {
     const KEYS: Keys = Keys {
         of: "field",
-        known: &["name", "actions"],
+        known: &["name", "expressions", "mode", "actions"],
         code: 2236,
     };
 
@@ -118,6 +130,8 @@ impl Item for RuleText {
         while let Some(key) = map.next_key_seed(Self::KEYS)? {
             match key {
                 Some("name") => rule.name = map.next_value::<Option<String>>()?.map(Arc::from),
+                Some("expressions") => rule.expressions = map.next_value::<Conditions>()?.0,
+                Some("mode") => rule.shadow = map.next_value::<Mode>()? == Mode::Shadow,
                 Some("actions") => {
                     let list = ListOf {
                         phase,
@@ -137,6 +151,63 @@ impl Item for RuleText {
             ));
         }
         Ok(rule)
+    }
+}
+
+/// Whether a rule takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// It does.
+    Enforce,
+    /// It is evaluated and recorded, and changes nothing.
+    Shadow,
+}
+
+/// A list of expressions; one alone stands for a list of one.
+#[derive(Debug)]
+struct Conditions(Vec<Expression>);
+
+impl<'de> Deserialize<'de> for Conditions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ConditionsVisitor)
+    }
+}
+
+struct ConditionsVisitor;
+
+impl<'de> Visitor<'de> for ConditionsVisitor {
+    type Value = Conditions;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of expressions")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Conditions, E> {
+        Ok(Conditions(Vec::new()))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Conditions, E> {
+        let expression = Expression::deserialize(value.into_deserializer())?;
+        Ok(Conditions(vec![expression]))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Conditions, E> {
+        let expression = Expression::deserialize(text.into_deserializer())?;
+        Ok(Conditions(vec![expression]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Conditions, A::Error> {
+        let mut expressions = Vec::new();
+        while let Some(expression) = list.next_element()? {
+            if expressions.len() == EXPRESSIONS_MAX {
+                return Err(A::Error::custom(format_args!(
+                    "more than {EXPRESSIONS_MAX} expressions in one rule (ERR_ADIT_2218)"
+                )));
+            }
+            expressions.push(expression);
+        }
+        Ok(Conditions(expressions))
     }
 }
 
@@ -188,35 +259,17 @@ mod tests {
     fn an_unknown_key_is_refused_at_its_place_with_the_nearest() {
         assert_eq!(
             refused("on_http_request:\n  - nmae: a\n    actions: [{type: deny}]\n"),
-            "policy.yaml:2:5: on_http_request[0]: unknown field `nmae`, expected `name` or `actions` (ERR_ADIT_2236)
+            "policy.yaml:2:5: on_http_request[0]: unknown field `nmae`, expected `name` or `expressions` or `mode` or `actions` (ERR_ADIT_2236)
     2 |   - nmae: …
       |     ^
 did you mean `name`?"
         );
         assert_eq!(
             refused("on_http_requests: []\n"),
-            "policy.yaml:1:1: unknown phase `on_http_requests`, expected `on_http_request` or `on_http_response` (ERR_ADIT_2230)
+            "policy.yaml:1:1: unknown phase `on_http_requests`, expected `on_tcp_connect` or `on_http_request` or `on_http_response` or `on_event_stream_message` (ERR_ADIT_2230)
     1 | on_http_requests: []
       | ^
 did you mean `on_http_request`?"
-        );
-    }
-
-    #[test]
-    fn what_a_later_version_brings_is_refused_and_never_ignored() {
-        assert_eq!(
-            refused(
-                "on_http_request:\n  - expressions: [\"false\"]\n    actions: [{type: deny}]\n"
-            ),
-            "policy.yaml:2:5: on_http_request[0]: `expressions` is not built into this version
-    2 |   - expressions: [\"false\"]
-      |     ^"
-        );
-        assert_eq!(
-            refused("on_tcp_connect: []\n"),
-            "policy.yaml:1:1: `on_tcp_connect` is not built into this version
-    1 | on_tcp_connect: []
-      | ^"
         );
     }
 

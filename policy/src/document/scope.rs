@@ -7,11 +7,13 @@
 //! by exactly that reading. It is set for a closure's duration and put back after it, also when the closure unwinds.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 
 use crate::action::Phase;
 
 thread_local! {
     static PHASE: Cell<Option<Phase>> = const { Cell::new(None) };
+    static RESULTS: RefCell<HashSet<&'static str>> = RefCell::default();
     static ASIDE: RefCell<Aside> = const { RefCell::new(Aside::NOTHING) };
 }
 
@@ -51,6 +53,16 @@ pub fn warn(text: impl Into<String>) {
 /// about to return its error.
 pub fn at(offset: usize) {
     ASIDE.with_borrow_mut(|aside| aside.offset = Some(offset));
+}
+
+/// An expression looks at what an action leaves under `actions.ngrok.<name>`.
+pub(crate) fn reads_result(name: &'static str) {
+    RESULTS.with_borrow_mut(|results| results.insert(name));
+}
+
+/// What [`reads_result`] was told since the last time.
+pub(crate) fn take_results() -> HashSet<&'static str> {
+    RESULTS.take()
 }
 
 /// What was said since the last time.

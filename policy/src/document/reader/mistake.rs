@@ -235,6 +235,9 @@ impl Source<'_> {
 /// From "unknown field `x`, expected one of `a`, `b`": the name nearest to `x`, if one is near.
 pub(super) fn meant(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("unknown ")?;
+    if rest.contains("did you mean") {
+        return None;
+    }
     let mut quoted = rest.split('`').skip(1).step_by(2);
     let wrong = quoted.next()?;
     nearest(wrong, quoted)

@@ -1,0 +1,98 @@
+//! An exchange as a policy sees it, borrowed from Pingora's session.
+
+use std::time::SystemTime;
+
+use adit_policy::{
+    canonical::Target,
+    exchange::{self, Conn, Request, Response, Tls},
+    memory::Memory,
+};
+use http::{HeaderMap, StatusCode, Version, header};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+use super::exchange::Routed;
+use crate::{edge::Edge, front::io::connection};
+
+/// What an [`exchange::Exchange`] borrows from.
+pub(super) struct View<'a> {
+    conn: Conn<'a>,
+    endpoint: exchange::Endpoint<'a>,
+    routed: &'a Routed,
+    header: &'a RequestHeader,
+    target: Target<'a>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(session: &'a Session, routed: &'a Routed) -> Option<Self> {
+        let facts = connection(session)?;
+        let header = session.req_header();
+        let tls = facts.agreed.map(|agreed| Tls {
+            sni: facts.sni.as_ref().map_or("", |sni| sni.as_str()),
+            ja4: "",
+            version: agreed.version,
+            cipher_suite: agreed.cipher_suite,
+            alpn: agreed.alpn,
+            resumed: agreed.resumed,
+        });
+        let conn = Conn {
+            tls,
+            ..Conn::new(routed.client, facts.local, facts.accepted)
+        };
+        Some(Self {
+            conn,
+            endpoint: exchange::Endpoint {
+                id: "",
+                url: &routed.endpoint.url,
+            },
+            routed,
+            header,
+            target: routed.target(&header.uri)?,
+        })
+    }
+
+    /// The exchange before the request goes to an agent.
+    pub(super) fn request<'v>(&'v self, edge: &'v Edge, memory: Memory) -> exchange::Exchange<'v> {
+        let mut request = Request::new(
+            self.routed.scheme,
+            &self.header.method,
+            self.routed.host.as_str(),
+            self.target.clone(),
+            &self.header.headers,
+            SystemTime::now(),
+        );
+        request.version = self.header.version;
+        request.has_body = has_body(self.header);
+        exchange::Exchange {
+            request: Some(request),
+            memory,
+            ..exchange::Exchange::of(&self.conn, &self.endpoint, &edge.policy_env)
+        }
+    }
+
+    /// The exchange before the response goes to the client.
+    pub(super) fn response<'v>(
+        &'v self,
+        edge: &'v Edge,
+        status: StatusCode,
+        lines: &'v HeaderMap,
+        memory: Memory,
+    ) -> exchange::Exchange<'v> {
+        exchange::Exchange {
+            response: Some(Response::new(status, lines)),
+            ..self.request(edge, memory)
+        }
+    }
+}
+
+/// Whether a body follows the head, as far as the head says. HTTP/2 may send one without a length.
+fn has_body(header: &RequestHeader) -> bool {
+    let length = header.headers.get(header::CONTENT_LENGTH);
+    match length {
+        Some(length) => length != "0",
+        None if header.version == Version::HTTP_2 => {
+            !matches!(header.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE")
+        }
+        None => header.headers.contains_key(header::TRANSFER_ENCODING),
+    }
+}

@@ -1,0 +1,87 @@
+//! From a document to a policy: each action gets what it needs from outside.
+
+use std::collections::HashSet;
+
+use thiserror::Error;
+
+use super::{Policy, Rule, Step};
+use crate::action::{Phase, Unbuildable};
+use crate::document::{Document, RuleText};
+use crate::env::Env;
+use crate::verdict::Place;
+
+/// A policy that was read well and cannot be built here.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{at}: {source}")]
+pub struct BuildError {
+    /// The action that cannot be built.
+    pub at: Place,
+    /// What it lacks.
+    pub source: Unbuildable,
+}
+
+impl Policy {
+    /// Builds what was read. It gets from `env` what its actions need from outside.
+    pub fn build(document: Document, env: &Env) -> Result<Self, BuildError> {
+        let Document {
+            phases,
+            results_read,
+            ..
+        } = document;
+        let env = env.for_building();
+        let mut policy = Self::default();
+        for (phase, rules) in Phase::ALL.iter().zip(phases) {
+            for (index, rule) in rules.into_iter().enumerate() {
+                let rule = build_rule(*phase, index, rule, &results_read, &env, &mut policy)?;
+                policy.phases[phase.index()].push(rule);
+            }
+        }
+        Ok(policy)
+    }
+}
+
+fn build_rule(
+    phase: Phase,
+    index: usize,
+    rule: RuleText,
+    results_read: &HashSet<&'static str>,
+    env: &Env,
+    policy: &mut Policy,
+) -> Result<Rule, BuildError> {
+    let RuleText {
+        name,
+        expressions,
+        shadow,
+        actions,
+    } = rule;
+    let trial = shadow.then(|| env.in_shadow());
+    let env = trial.as_ref().unwrap_or(env);
+    let steps = actions.into_iter().enumerate().map(|(action, text)| {
+        let kind = text.kind;
+        let at = || Place {
+            phase,
+            rule: index,
+            name: name.clone(),
+            action: Some((action, kind)),
+        };
+        policy.reads_request_body |= text.config.reads_request_body();
+        let results = text.config.results();
+        let action = text
+            .config
+            .build(env)
+            .map_err(|source| BuildError { at: at(), source })?;
+        Ok(Step {
+            kind,
+            results,
+            results_wanted: results.is_some_and(|name| results_read.contains(name)),
+            action,
+        })
+    });
+    let steps = steps.collect::<Result<_, BuildError>>()?;
+    Ok(Rule {
+        name,
+        expressions,
+        shadow,
+        steps,
+    })
+}

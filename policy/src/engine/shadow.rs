@@ -1,0 +1,47 @@
+//! A rule in shadow mode: evaluated and recorded, never applied.
+
+use super::{Rule, Unmatched, told};
+use crate::action::{Flow, Phase, Shadow};
+use crate::exchange::Exchange;
+use crate::trace::{ActionTrace, Matched, Outcome, ShadowRecord};
+
+/// Tries a rule on a copy of the exchange. What it would have done is all that stays.
+pub(super) async fn run(rule: &Rule, phase: Phase, index: usize, exchange: &mut Exchange<'_>) {
+    let matched = rule.matches(exchange);
+    let failed = matches!(matched, Err(Unmatched::Fault(_)));
+    let told = told(&matched);
+    let mut actions = Vec::new();
+    if told == Matched::Yes {
+        let mut trial = exchange.trial();
+        for (action, step) in rule.steps.iter().enumerate() {
+            let (outcome, goes_on) = match step.action.in_shadow() {
+                Shadow::WouldRun => (Outcome::WouldRun, false),
+                Shadow::Try => {
+                    let flow = step.run(phase, &mut trial).await;
+                    (Outcome::of(&flow), matches!(flow, Ok(Flow::Next)))
+                }
+            };
+            actions.push(ActionTrace::tried(action, step.kind, outcome));
+            if !goes_on {
+                break;
+            }
+        }
+        exchange.take_back(trial);
+    }
+    if told == Matched::Yes || failed {
+        exchange.memory.add_shadow(ShadowRecord {
+            phase,
+            rule: index,
+            name: rule.name.clone(),
+            matched: told.clone(),
+            decision: actions
+                .last()
+                .map(|last| (last.action, last.kind, last.outcome.clone())),
+        });
+    }
+    if let Some(trace) = exchange.memory.trace_mut() {
+        let mut entry = rule.trace(phase, index, told);
+        entry.actions = actions;
+        trace.rules.push(entry);
+    }
+}

@@ -1,0 +1,85 @@
+//! One request that a policy makes itself.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use thiserror::Error;
+
+/// Sends requests for policies. It decides which targets are allowed; it follows no redirect.
+#[async_trait]
+pub trait Fetch: fmt::Debug + Send + Sync {
+    /// Sends one request and reads the whole answer.
+    async fn fetch(&self, request: ToFetch) -> Result<Fetched, FetchError>;
+
+    /// Waits, between two tries.
+    async fn pause(&self, time: Duration);
+}
+
+/// A request to be sent.
+#[derive(Clone, Debug)]
+pub struct ToFetch {
+    /// The method.
+    pub method: Method,
+    /// An absolute http or https URL.
+    pub url: String,
+    /// Its header, without `host` and framing.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// The answer must be complete by then.
+    pub timeout: Duration,
+    /// A longer answer is an error.
+    pub max: usize,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The status.
+    pub status: StatusCode,
+    /// The header.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The address that answered.
+    pub resolved: Option<IpAddr>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FetchError {
+    /// The operator does not allow the target.
+    #[error("{0}")]
+    Refused(String),
+    /// It did not come in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// It is longer than allowed.
+    #[error("the answer is too long")]
+    TooLarge,
+    /// The request came back to where it began.
+    #[error("the request goes round in a circle")]
+    Loop,
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Fetches nothing: where there is no network, as in `adit policy test` without answers.
+#[derive(Clone, Copy, Debug)]
+pub struct NoFetch;
+
+#[async_trait]
+impl Fetch for NoFetch {
+    async fn fetch(&self, _: ToFetch) -> Result<Fetched, FetchError> {
+        Err(FetchError::Refused("there is no network here".to_owned()))
+    }
+
+    async fn pause(&self, _: Duration) {}
+}

@@ -1,0 +1,34 @@
+//! Expressions: CEL, compiled when a policy is read and evaluated on each exchange; and `${…}` in texts.
+//!
+//! The `cel` crate reads the text. Names, functions and types are checked here, and what is evaluated is our own tree:
+//! it knows the exchange, borrows from it, and stops at a budget, so that no expression can hold up a core.
+
+mod arithmetic;
+mod compile;
+pub(crate) mod cookies;
+mod error;
+mod eval;
+mod expression;
+mod field;
+pub(crate) mod functions;
+pub(crate) mod json;
+pub(crate) mod map;
+mod media_type;
+mod node;
+mod number;
+pub(crate) mod order;
+pub(crate) mod pattern;
+mod places;
+mod syntax;
+mod template;
+pub(crate) mod types;
+mod value;
+pub(crate) mod vars;
+
+pub use error::EvalError;
+pub use expression::Expression;
+pub(crate) use expression::{is_true, of_any_type};
+pub(crate) use field::{Field, FromText, Interpolated, Tree, interpolation, unusable};
+pub use map::Map;
+pub(crate) use template::Template;
+pub use value::{Key, Text, Value};

@@ -1,0 +1,422 @@
+//! Evaluation of a compiled expression, within a budget.
+
+use std::sync::Arc;
+
+use super::arithmetic;
+use super::error::EvalError;
+use super::functions::Call;
+use super::map::Map;
+use super::node::{Loop, LoopKind, Node, Operator};
+use super::number;
+use super::value::{Entries, Key, Value};
+use crate::exchange::Exchange;
+use crate::memory::Spent;
+
+/// Cost units of one phase: about one for a node, or for 16 bytes that are touched.
+const BUDGET: u64 = 1_000_000;
+/// Longest text, and heaviest list, that an expression may make.
+pub(super) const MADE_MAX: usize = 1 << 20;
+
+/// What an evaluation works with.
+pub(crate) struct Frame<'e, 'x> {
+    exchange: Option<&'e Exchange<'x>>,
+    locals: Vec<Value<'e>>,
+    alone: Spent,
+}
+
+type Outcome<'e> = Result<Value<'e>, EvalError>;
+
+// === impl Frame ===
+
+impl<'e, 'x> Frame<'e, 'x> {
+    /// For an expression that looks at an exchange.
+    pub(super) fn of(exchange: &'e Exchange<'x>) -> Self {
+        Self {
+            exchange: Some(exchange),
+            locals: Vec::new(),
+            alone: Spent::default(),
+        }
+    }
+
+    /// For an expression that looks at nothing.
+    pub(super) fn alone() -> Self {
+        Self {
+            exchange: None,
+            locals: Vec::new(),
+            alone: Spent::default(),
+        }
+    }
+
+    pub(super) fn exchange(&self) -> Result<&'e Exchange<'x>, EvalError> {
+        let missing = || EvalError::function("there is no exchange");
+        self.exchange.ok_or_else(missing)
+    }
+
+    /// Spends some of the phase's budget.
+    pub(super) fn spend(&self, units: u64) -> Result<(), EvalError> {
+        let spent = match self.exchange {
+            Some(exchange) => exchange.memory.spent(),
+            None => &self.alone,
+        };
+        let total = spent.add(units);
+        if total > BUDGET {
+            return Err(EvalError::budget(
+                "the expressions of this phase take too long",
+            ));
+        }
+        Ok(())
+    }
+
+    fn local(&self, slot: usize) -> Outcome<'e> {
+        let missing = || EvalError::function("a loop variable is missing");
+        self.locals.get(slot).cloned().ok_or_else(missing)
+    }
+}
+
+/// The value of a node.
+pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
+    frame.spend(1)?;
+    match node {
+        Node::Constant(value) => Ok(value.clone()),
+        Node::Variable(variable) => Ok((variable.read)(frame.exchange()?)),
+        Node::Var(name) => {
+            let value = frame.exchange()?.memory.var(name);
+            let missing = || EvalError::no_such_key(format_args!("vars.{name}"));
+            value.cloned().ok_or_else(missing)
+        }
+        Node::Result(name, path) => {
+            let mut value = frame.exchange()?.memory.result(name).cloned();
+            for key in path {
+                value = match value {
+                    Some(Value::Map(map)) => map.get(key),
+                    _ => None,
+                };
+            }
+            Ok(value.unwrap_or(Value::Null))
+        }
+        Node::Local(slot) => frame.local(*slot),
+        Node::List(items) => {
+            let values: Result<Vec<_>, _> = items.iter().map(|item| eval(item, frame)).collect();
+            made(Value::list(values?), frame)
+        }
+        Node::Map(entries) => {
+            let pairs: Result<Vec<_>, _> = entries
+                .iter()
+                .map(|(key, value)| Ok((key_of(eval(key, frame)?)?, eval(value, frame)?)))
+                .collect();
+            made(map_of(pairs?)?, frame)
+        }
+        Node::Index { of, key, lenient } => {
+            let of = eval(of, frame)?;
+            let key = eval(key, frame)?;
+            match (&of, lenient) {
+                (Value::Null, true) => Ok(Value::Null),
+                _ => index(&of, key),
+            }
+        }
+        Node::HasValue(of) => Ok(Value::Bool(is_something(&eval(of, frame)?))),
+        Node::HasVar(name) => Ok(frame.exchange()?.memory.var(name).is_some().into()),
+        Node::HasKey(of, key) => {
+            let of = eval(of, frame)?;
+            let key = eval(key, frame)?;
+            match of {
+                Value::Map(map) => {
+                    let key = key_of(key)?;
+                    Ok(map.contains(&key).into())
+                }
+                Value::List(_) => Ok(index(&of, key).is_ok().into()),
+                Value::Null => Ok(Value::Bool(false)),
+                other => Err(no_fields(&other)),
+            }
+        }
+        Node::Not(of) => bool_of(eval(of, frame)?, "!").map(|value| Value::Bool(!value)),
+        Node::Negative(of) => arithmetic::negative(eval(of, frame)?),
+        Node::And(sides) => short(sides, false, "&&", frame),
+        Node::Or(sides) => short(sides, true, "||", frame),
+        Node::Choice(parts) => {
+            let [condition, yes, no] = &**parts;
+            match bool_of(eval(condition, frame)?, "?:")? {
+                true => eval(yes, frame),
+                false => eval(no, frame),
+            }
+        }
+        Node::Binary(operator, sides) => {
+            let [left, right] = &**sides;
+            let left = eval(left, frame)?;
+            let right = eval(right, frame)?;
+            binary(*operator, left, right, frame)
+        }
+        Node::Matches(of, pattern) => match eval(of, frame)? {
+            Value::String(text) => {
+                frame.spend(text.len() as u64 / 16)?;
+                Ok(pattern.is_match(&text).into())
+            }
+            other => Err(wrong("matches", &other)),
+        },
+        Node::InRanges(of, set) => match eval(of, frame)? {
+            Value::String(text) => Ok(text
+                .parse()
+                .is_ok_and(|address| set.contains(address))
+                .into()),
+            other => Err(wrong("inCidrRanges", &other)),
+        },
+        Node::Call(function, arguments) => {
+            let mut values = smallvec::SmallVec::<[Value<'e>; 3]>::new();
+            for argument in arguments {
+                values.push(eval(argument, frame)?);
+            }
+            let call = Call {
+                function,
+                arguments: &values,
+                frame,
+            };
+            let value = (function.call)(&call)?;
+            made(value, frame)
+        }
+        Node::Loop(of) => run(of, frame),
+    }
+}
+
+/// `&&` and `||`: a side that decides alone makes an error of the other one void (CEL specification, "Logical operators").
+fn short<'e>(
+    sides: &'e [Node; 2],
+    decisive: bool,
+    sign: &'static str,
+    frame: &mut Frame<'e, '_>,
+) -> Outcome<'e> {
+    let [left, right] = sides;
+    let left = eval(left, frame).and_then(|value| bool_of(value, sign));
+    match left {
+        Ok(value) if value == decisive => return Ok(Value::Bool(decisive)),
+        Err(error) if !error.can_be_absorbed() => return Err(error),
+        _ => {}
+    }
+    let right = bool_of(eval(right, frame)?, sign)?;
+    if right == decisive {
+        return Ok(Value::Bool(decisive));
+    }
+    left.map(|_| Value::Bool(!decisive))
+}
+
+fn binary<'e>(
+    operator: Operator,
+    left: Value<'e>,
+    right: Value<'e>,
+    frame: &Frame<'e, '_>,
+) -> Outcome<'e> {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let ordered = |wanted: &[std::cmp::Ordering]| match number::compare(&left, &right) {
+        Some(order) => Ok(wanted.contains(&order).into()),
+        None if both_numbers(&left, &right) => Ok(Value::Bool(false)),
+        None => Err(EvalError::types(format!(
+            "`{}` does not compare {} with {}",
+            operator.sign(),
+            left.type_name(),
+            right.type_name()
+        ))),
+    };
+    match operator {
+        Operator::Equal | Operator::NotEqual => {
+            if let Value::List(_) | Value::Map(_) = left {
+                frame.spend(left.weight() as u64 / 16)?;
+            }
+            Ok((left.equals(&right) == (operator == Operator::Equal)).into())
+        }
+        Operator::Less => ordered(&[Less]),
+        Operator::LessEqual => ordered(&[Less, Equal]),
+        Operator::Greater => ordered(&[Greater]),
+        Operator::GreaterEqual => ordered(&[Greater, Equal]),
+        Operator::In => match right {
+            Value::List(items) => {
+                frame.spend(items.len() as u64)?;
+                Ok(items.iter().any(|item| item.equals(&left)).into())
+            }
+            Value::Map(map) => Ok(left.into_key().is_some_and(|key| map.contains(&key)).into()),
+            other => Err(wrong("in", &other)),
+        },
+        _ => made(arithmetic::calculate(operator, left, right)?, frame),
+    }
+}
+
+fn both_numbers(left: &Value<'_>, right: &Value<'_>) -> bool {
+    let number =
+        |value: &Value<'_>| matches!(value, Value::Int(_) | Value::Uint(_) | Value::Double(_));
+    number(left) && number(right)
+}
+
+/// What an expression makes has its price and its bound.
+fn made<'e>(value: Value<'e>, frame: &Frame<'e, '_>) -> Outcome<'e> {
+    let weight = match &value {
+        Value::String(super::value::Text::Shared(text)) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::List(items) => items.len() * 16,
+        Value::Map(Map::Entries(entries)) => entries.len() * 32,
+        _ => return Ok(value),
+    };
+    frame.spend(weight as u64 / 16)?;
+    match weight > MADE_MAX {
+        true => Err(EvalError::budget(
+            "an expression makes a value of more than 1 MiB",
+        )),
+        false => Ok(value),
+    }
+}
+
+fn index<'e>(of: &Value<'e>, key: Value<'e>) -> Outcome<'e> {
+    match of {
+        Value::Map(map) => {
+            let key = key_of(key)?;
+            map.get(&key).ok_or_else(|| EvalError::no_such_key(key))
+        }
+        Value::List(items) => {
+            let at = match key {
+                Value::Int(at) => usize::try_from(at).ok(),
+                Value::Uint(at) => usize::try_from(at).ok(),
+                Value::Double(at) => number::whole(at).and_then(|at| usize::try_from(at).ok()),
+                other => return Err(wrong("a list's index", &other)),
+            };
+            let item = at.and_then(|at| items.get(at));
+            item.cloned()
+                .ok_or_else(|| EvalError::function("the index is outside of the list"))
+        }
+        other => Err(no_fields(other)),
+    }
+}
+
+fn no_fields(of: &Value<'_>) -> EvalError {
+    EvalError::types(format!("{} has no fields", of.type_name()))
+}
+
+fn is_something(value: &Value<'_>) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::List(items) => !items.is_empty(),
+        Value::Map(map) => !map.is_empty(),
+        _ => true,
+    }
+}
+
+fn map_of<'e>(pairs: Vec<(Key<'e>, Value<'e>)>) -> Outcome<'e> {
+    let mut entries = Entries::new();
+    for (key, value) in pairs {
+        if let Some(old) = entries.insert(key.clone(), value) {
+            drop(old);
+            return Err(EvalError::function(format!(
+                "the map has the key `{key}` twice"
+            )));
+        }
+    }
+    Ok(Value::Map(Map::Entries(Arc::new(entries))))
+}
+
+fn key_of(value: Value<'_>) -> Result<Key<'_>, EvalError> {
+    let kind = value.type_name();
+    let bad = || EvalError::types(format!("{kind} is no key of a map"));
+    value.into_key().ok_or_else(bad)
+}
+
+pub(super) fn bool_of(value: Value<'_>, by: &str) -> Result<bool, EvalError> {
+    match value {
+        Value::Bool(value) => Ok(value),
+        other => Err(EvalError::types(format!(
+            "`{by}` takes bool, not {}",
+            other.type_name()
+        ))),
+    }
+}
+
+fn wrong(by: &str, got: &Value<'_>) -> EvalError {
+    EvalError::types(format!("{by} does not take {}", got.type_name()))
+}
+
+fn run<'e>(of: &'e Loop, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
+    let items: Vec<Value<'e>> = match eval(&of.over, frame)? {
+        Value::List(items) => items.to_vec(),
+        Value::Map(map) => map.keys().into_iter().map(Key::into_value).collect(),
+        other => return Err(wrong("a macro", &other)),
+    };
+    frame.spend(items.len() as u64)?;
+    frame.locals.truncate(of.slot);
+    let value = match of.kind {
+        LoopKind::All => quantify(of, items, false, frame),
+        LoopKind::Exists => quantify(of, items, true, frame),
+        LoopKind::ExistsOne => count(of, items, frame).map(|count| Value::Bool(count == 1)),
+        LoopKind::Filter | LoopKind::Map => transform(of, items, frame),
+        LoopKind::SortBy => sort(of, items, frame),
+    };
+    frame.locals.truncate(of.slot);
+    value
+}
+
+/// `all` and `exists`: one element that decides makes the errors of others void.
+fn quantify<'e>(
+    of: &'e Loop,
+    items: Vec<Value<'e>>,
+    decisive: bool,
+    frame: &mut Frame<'e, '_>,
+) -> Outcome<'e> {
+    let mut error = None;
+    for item in items {
+        match holds(of, item, frame) {
+            Ok(value) if value == decisive => return Ok(Value::Bool(decisive)),
+            Ok(_) => {}
+            Err(failed) if failed.can_be_absorbed() => error = Some(failed),
+            Err(failed) => return Err(failed),
+        }
+    }
+    error.map_or(Ok(Value::Bool(!decisive)), Err)
+}
+
+fn count<'e>(
+    of: &'e Loop,
+    items: Vec<Value<'e>>,
+    frame: &mut Frame<'e, '_>,
+) -> Result<usize, EvalError> {
+    let mut count = 0;
+    for item in items {
+        count += usize::from(holds(of, item, frame)?);
+    }
+    Ok(count)
+}
+
+fn transform<'e>(of: &'e Loop, items: Vec<Value<'e>>, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
+    let mut kept = Vec::with_capacity(items.len());
+    for item in items {
+        if !holds(of, item.clone(), frame)? {
+            continue;
+        }
+        kept.push(match &of.transform {
+            Some(transform) => with(of, item, transform, frame)?,
+            None => item,
+        });
+    }
+    made(Value::list(kept), frame)
+}
+
+fn sort<'e>(of: &'e Loop, items: Vec<Value<'e>>, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
+    let mut keyed = Vec::with_capacity(items.len());
+    for item in items {
+        let key = match &of.transform {
+            Some(transform) => with(of, item.clone(), transform, frame)?,
+            None => item.clone(),
+        };
+        keyed.push((key, item));
+    }
+    let sorted = super::order::sorted(keyed)?;
+    frame.spend(sorted.len() as u64)?;
+    Ok(Value::list(sorted))
+}
+
+fn holds<'e>(of: &'e Loop, item: Value<'e>, frame: &mut Frame<'e, '_>) -> Result<bool, EvalError> {
+    match &of.condition {
+        None => Ok(true),
+        Some(condition) => bool_of(with(of, item, condition, frame)?, "a macro's condition"),
+    }
+}
+
+fn with<'e>(of: &Loop, item: Value<'e>, node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
+    frame.locals.truncate(of.slot);
+    frame.locals.push(item);
+    eval(node, frame)
+}

@@ -1,0 +1,171 @@
+//! The table of functions: their names, what they take and give, and where they may be called.
+
+mod net;
+mod request;
+mod strings;
+
+use super::error::EvalError;
+use super::eval::Frame;
+use super::types::Type;
+use super::value::{Text, Value};
+use crate::action::Phase;
+use crate::exchange::Exchange;
+
+/// What a function gives.
+pub(crate) type Answer<'e> = Result<Value<'e>, EvalError>;
+
+/// One form of a function. Two forms of one name differ in how they are called or in how much they take.
+#[derive(Debug)]
+pub(crate) struct Function {
+    /// Its name, with its namespace: `base64.encode`.
+    pub(crate) name: &'static str,
+    /// `a.f(b)`: the type of `a`. None: `f(a, b)`.
+    pub(crate) receiver: Option<Type>,
+    /// The types of the arguments, without the receiver.
+    pub(crate) arguments: &'static [Type],
+    /// The type of the answer.
+    pub(crate) result: Type,
+    /// Whether the same arguments always give the same answer, so that it can be found at load.
+    pub(crate) pure: bool,
+    /// Where it may be called.
+    pub(crate) phases: &'static [Phase],
+    /// The receiver is the first of the arguments.
+    pub(crate) call: for<'c, 'e, 'x> fn(&Call<'c, 'e, 'x>) -> Answer<'e>,
+}
+
+/// One call of a function. The types of the arguments were checked as far as they are known at load, and by
+/// [`Call::text`] and its like at run time.
+pub(crate) struct Call<'c, 'e, 'x> {
+    pub(super) function: &'static Function,
+    pub(super) arguments: &'c [Value<'e>],
+    pub(super) frame: &'c Frame<'e, 'x>,
+}
+
+/// Wherever there is a request.
+pub(crate) const WITH_REQUEST: &[Phase] = &[
+    Phase::OnHttpRequest,
+    Phase::OnHttpResponse,
+    Phase::OnEventStreamMessage,
+];
+/// Wherever there is a response.
+pub(crate) const WITH_RESPONSE: &[Phase] = &[Phase::OnHttpResponse, Phase::OnEventStreamMessage];
+
+/// All tables; one for each file of this folder.
+const TABLES: &[&[Function]] = &[net::TABLE, request::TABLE, strings::TABLE];
+
+/// All forms of a name.
+pub(crate) fn named(name: &str) -> impl Iterator<Item = &'static Function> {
+    all().filter(move |function| function.name == name)
+}
+
+/// Every form of every function.
+pub(crate) fn all() -> impl Iterator<Item = &'static Function> {
+    TABLES.iter().copied().flatten()
+}
+
+// === impl Function ===
+
+impl Function {
+    /// `a.name(arguments)`, pure and allowed everywhere.
+    pub(crate) const fn method(
+        receiver: Type,
+        name: &'static str,
+        arguments: &'static [Type],
+        result: Type,
+        call: for<'c, 'e, 'x> fn(&Call<'c, 'e, 'x>) -> Answer<'e>,
+    ) -> Self {
+        Self {
+            receiver: Some(receiver),
+            ..Self::global(name, arguments, result, call)
+        }
+    }
+
+    /// `name(arguments)`, pure and allowed everywhere.
+    pub(crate) const fn global(
+        name: &'static str,
+        arguments: &'static [Type],
+        result: Type,
+        call: for<'c, 'e, 'x> fn(&Call<'c, 'e, 'x>) -> Answer<'e>,
+    ) -> Self {
+        Self {
+            name,
+            receiver: None,
+            arguments,
+            result,
+            pure: true,
+            phases: Phase::ALL,
+            call,
+        }
+    }
+
+    /// The same, answering by what the exchange holds, and only in these phases.
+    pub(crate) const fn of_exchange(self, phases: &'static [Phase]) -> Self {
+        Self {
+            pure: false,
+            phases,
+            ..self
+        }
+    }
+}
+
+// === impl Call ===
+
+impl<'e, 'x> Call<'_, 'e, 'x> {
+    /// The exchange; functions that are pure have none.
+    pub(crate) fn exchange(&self) -> Result<&'e Exchange<'x>, EvalError> {
+        self.frame.exchange()
+    }
+
+    /// An argument; the receiver is number 0.
+    pub(crate) fn value(&self, index: usize) -> Result<&Value<'e>, EvalError> {
+        let missing = || EvalError::function("an argument is missing");
+        self.arguments.get(index).ok_or_else(missing)
+    }
+
+    /// How many arguments there are, the receiver included.
+    pub(crate) fn len(&self) -> usize {
+        self.arguments.len()
+    }
+
+    /// An argument that must be a text.
+    pub(crate) fn text(&self, index: usize) -> Result<&Text<'e>, EvalError> {
+        match self.value(index)? {
+            Value::String(text) => Ok(text),
+            other => Err(self.wrong(other, "string")),
+        }
+    }
+
+    /// An argument that must be a whole number.
+    pub(crate) fn int(&self, index: usize) -> Result<i64, EvalError> {
+        match self.value(index)? {
+            Value::Int(value) => Ok(*value),
+            other => Err(self.wrong(other, "int")),
+        }
+    }
+
+    /// An argument that must be a list.
+    pub(crate) fn list(&self, index: usize) -> Result<&[Value<'e>], EvalError> {
+        match self.value(index)? {
+            Value::List(items) => Ok(items),
+            other => Err(self.wrong(other, "list")),
+        }
+    }
+
+    /// What the function must tell about work that grows with its arguments: about one unit for 16 bytes.
+    pub(crate) fn charge(&self, bytes: usize) -> Result<(), EvalError> {
+        self.frame.spend(1 + bytes as u64 / 16)
+    }
+
+    /// An error of this function.
+    pub(crate) fn error(&self, reason: impl std::fmt::Display) -> EvalError {
+        EvalError::function(format!("{}: {reason}", self.function.name))
+    }
+
+    fn wrong(&self, got: &Value<'_>, wanted: &str) -> EvalError {
+        EvalError::types(format!(
+            "{} takes {wanted}, not {}",
+            self.function.name,
+            got.type_name()
+        ))
+    }
+}

@@ -1,0 +1,138 @@
+//! Maps: made by an expression, or a view on headers, a query or cookies that is parsed only as far as it is asked.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::cookies;
+use super::value::{Entries, Key, Text, Value};
+use crate::canonical::query_pairs;
+
+/// A map.
+#[derive(Clone, Debug)]
+pub enum Map<'a> {
+    /// Its entries, in the order of their keys.
+    Entries(Arc<Entries<'a>>),
+    /// Header lines: looked up without regard to case, one list of texts for each name.
+    Headers(&'a HeaderMap),
+    /// A query: one list of decoded texts for each name.
+    Query(&'a str),
+    /// The cookies of a request (`cookie`) or of a response (`set-cookie`).
+    Cookies(&'a HeaderMap, cookies::Side),
+}
+
+impl<'a> Map<'a> {
+    /// The value of a key.
+    pub fn get(&self, key: &Key<'a>) -> Option<Value<'a>> {
+        match (self, key) {
+            (Self::Entries(entries), key) => entries.get(key).cloned(),
+            (Self::Headers(lines), Key::String(name)) => {
+                lines.contains_key(&**name).then(|| header(lines, name))
+            }
+            (Self::Query(query), Key::String(name)) => {
+                let values = query_values(query, name);
+                (!values.is_empty()).then(|| Value::texts(values))
+            }
+            (Self::Cookies(lines, side), Key::String(name)) => {
+                let found: Vec<_> = cookies::named(lines, *side, name).collect();
+                (!found.is_empty()).then(|| Value::list(found))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether there is a value for a key.
+    pub fn contains(&self, key: &Key<'a>) -> bool {
+        match (self, key) {
+            (Self::Entries(entries), key) => entries.contains_key(key),
+            (Self::Headers(lines), Key::String(name)) => lines.contains_key(&**name),
+            (Self::Query(query), Key::String(name)) => {
+                query_pairs(query).any(|(known, _)| *known == **name)
+            }
+            (Self::Cookies(lines, side), Key::String(name)) => {
+                cookies::named(lines, *side, name).next().is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Headers(lines) => lines.keys_len(),
+            _ => self.entries().len(),
+        }
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All entries; a view is parsed now.
+    pub fn entries(&self) -> Cow<'_, Entries<'a>> {
+        let grouped = |names: Vec<Text<'a>>| -> Entries<'a> {
+            let pairs = names.into_iter().map(Key::String);
+            let pairs = pairs.filter_map(|key| Some((key.clone(), self.get(&key)?)));
+            pairs.collect()
+        };
+        match self {
+            Self::Entries(entries) => Cow::Borrowed(entries),
+            Self::Headers(lines) => Cow::Owned(grouped(
+                lines.keys().map(|name| name.as_str().into()).collect(),
+            )),
+            Self::Query(query) => Cow::Owned(grouped(
+                query_pairs(query).map(|(name, _)| name.into()).collect(),
+            )),
+            Self::Cookies(lines, side) => Cow::Owned(grouped(cookies::names(lines, *side))),
+        }
+    }
+
+    /// The keys in the order in which they are gone through: as they came for headers, sorted for all others.
+    pub fn keys(&self) -> Vec<Key<'a>> {
+        match self {
+            Self::Headers(lines) => {
+                let names = lines.keys().map(|name| name.as_str().into());
+                names.map(Key::String).collect()
+            }
+            _ => self.entries().keys().cloned().collect(),
+        }
+    }
+
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.entries(), other.entries());
+        ours.len() == theirs.len()
+            && ours
+                .iter()
+                .all(|(key, value)| theirs.get(key).is_some_and(|other| value.equals(other)))
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Entries(entries) => entries.values().map(|value| value.weight() + 16).sum(),
+            Self::Headers(lines) | Self::Cookies(lines, _) => {
+                lines.values().map(|value| value.len() + 16).sum()
+            }
+            Self::Query(query) => query.len(),
+        }
+    }
+
+    pub(super) fn into_owned(self) -> Map<'static> {
+        let entries = self.entries().into_owned().into_iter();
+        let owned = entries.map(|(key, value)| (key.into_owned(), value.into_owned()));
+        Map::Entries(Arc::new(owned.collect()))
+    }
+}
+
+/// The values of a header, `[]` if there is none. What is no UTF-8 is shown with replacement characters.
+pub(crate) fn header<'a>(lines: &'a HeaderMap, name: &str) -> Value<'a> {
+    let values = lines.get_all(name).iter();
+    Value::texts(values.map(|value| String::from_utf8_lossy(value.as_bytes())))
+}
+
+/// The decoded values of a query's name.
+pub(crate) fn query_values<'a>(query: &'a str, name: &str) -> Vec<Cow<'a, str>> {
+    let pairs = query_pairs(query).filter(|(known, _)| known == name);
+    pairs.map(|(_, value)| value).collect()
+}

@@ -1,0 +1,199 @@
+//! What a policy remembers of one exchange: its variables, the results of its actions, and the trace if one is kept.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use crate::expr::Value;
+use crate::trace::{ShadowRecord, Trace};
+
+/// Most bytes of all `vars` of one phase together; beyond, the phase fails.
+pub(crate) const VARS_MAX: usize = 4 << 20;
+
+/// Travels with an exchange from one phase of a policy to the next. Each policy has its own.
+#[derive(Debug, Default)]
+pub struct Memory {
+    vars: Vec<(Arc<str>, Value<'static>)>,
+    results: Vec<(&'static str, Value<'static>)>,
+    wants_results: bool,
+    spent: Spent,
+    now: OnceLock<Timestamp>,
+    watches: Vec<Box<dyn Watch>>,
+    shadow: Vec<ShadowRecord>,
+    trace: Option<Box<Trace>>,
+}
+
+/// Cost units that were spent. One thread counts at a time, so nothing is locked for it.
+#[derive(Debug, Default)]
+pub(crate) struct Spent(AtomicU64);
+
+/// Waits for the end of an exchange: a circuit breaker learns whether the service answered.
+pub trait Watch: fmt::Debug + Send + Sync {
+    /// The exchange is over.
+    fn ended(self: Box<Self>, outcome: Outcome);
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The service answered with this status, before any response phase changed it.
+    Answered(StatusCode),
+    /// The service was asked and did not answer.
+    Unanswered,
+    /// A policy or the gateway answered; the service was not asked.
+    NotAsked,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// A memory that keeps a trace.
+    pub fn traced() -> Self {
+        Self {
+            trace: Some(Box::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The trace so far, if one is kept.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    /// What rules in shadow mode would have done.
+    pub fn shadow(&self) -> &[ShadowRecord] {
+        &self.shadow
+    }
+
+    /// The variables that `set-vars` has set in the phase that ran last.
+    pub fn vars(&self) -> impl Iterator<Item = (&str, &Value<'static>)> {
+        self.vars.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// What the actions left under `actions.ngrok.`.
+    pub fn results(&self) -> impl Iterator<Item = (&'static str, &Value<'static>)> {
+        self.results.iter().map(|(name, value)| (*name, value))
+    }
+
+    /// Tells everybody who waits for it how the exchange ended.
+    pub fn ended(&mut self, outcome: Outcome) {
+        for watch in self.watches.drain(..) {
+            watch.ended(outcome);
+        }
+    }
+
+    /// Whether somebody waits for the end.
+    pub fn is_watched(&self) -> bool {
+        !self.watches.is_empty()
+    }
+
+    /// Waits for the end of the exchange.
+    pub fn watch(&mut self, watch: Box<dyn Watch>) {
+        self.watches.push(watch);
+    }
+
+    /// Variables live for one phase; the clock stands still and costs are counted anew.
+    pub(crate) fn begin_phase(&mut self) {
+        self.vars.clear();
+        self.spent = Spent::default();
+        self.now.take();
+    }
+
+    /// Whether anybody will look at what the running action leaves; if not, it need not be made.
+    pub(crate) fn wants_results(&self) -> bool {
+        self.wants_results || self.trace.is_some()
+    }
+
+    pub(crate) fn want_results(&mut self, wanted: bool) {
+        self.wants_results = wanted;
+    }
+
+    /// Leaves something under `actions.ngrok.<name>` in the place of what the last run left.
+    pub(crate) fn set_result(&mut self, name: &'static str, value: Value<'static>) {
+        match self.results.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.results.push((name, value)),
+        }
+    }
+
+    pub(crate) fn result(&self, name: &str) -> Option<&Value<'static>> {
+        let (_, value) = self.results.iter().find(|(known, _)| *known == name)?;
+        Some(value)
+    }
+
+    /// Sets a variable; `Err` if all together would take too much room.
+    pub(crate) fn set_var(
+        &mut self,
+        name: &Arc<str>,
+        value: Value<'static>,
+    ) -> Result<(), VarsFull> {
+        let others = self.vars.iter().filter(|(known, _)| known != name);
+        let taken: usize = others.map(|(_, value)| value.weight()).sum();
+        if taken + value.weight() > VARS_MAX {
+            return Err(VarsFull);
+        }
+        match self.vars.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => self.vars.push((Arc::clone(name), value)),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn var(&self, name: &str) -> Option<&Value<'static>> {
+        let (_, value) = self.vars.iter().find(|(known, _)| &**known == name)?;
+        Some(value)
+    }
+
+    /// The moment that stays the same for the whole phase.
+    pub(crate) fn now(&self, clock: &dyn crate::env::Clock) -> Timestamp {
+        let read = || Timestamp::try_from(clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        *self.now.get_or_init(read)
+    }
+
+    /// Cost units that expressions have spent in this phase.
+    pub(crate) fn spent(&self) -> &Spent {
+        &self.spent
+    }
+
+    pub(crate) fn trace_mut(&mut self) -> Option<&mut Trace> {
+        self.trace.as_deref_mut()
+    }
+
+    pub(crate) fn add_shadow(&mut self, record: ShadowRecord) {
+        self.shadow.push(record);
+    }
+
+    /// A copy for a rule that is only tried; it keeps no trace and nobody waits for its end.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            vars: self.vars.clone(),
+            results: self.results.clone(),
+            wants_results: self.wants_results,
+            spent: Spent(AtomicU64::new(self.spent.total())),
+            now: self.now.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+// === impl Spent ===
+
+impl Spent {
+    /// Spends some more; the total.
+    pub(crate) fn add(&self, units: u64) -> u64 {
+        let total = self.total().saturating_add(units);
+        self.0.store(total, Ordering::Relaxed);
+        total
+    }
+
+    fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All variables together take more than may be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VarsFull;
