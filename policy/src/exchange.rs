@@ -199,7 +199,7 @@ impl<'a> Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     /// A copy for a rule that is only tried. The body is lent to it; [`Exchange::take_back`] ends that.
-    pub(crate) fn trial(&mut self) -> Exchange<'a> {
+    pub(crate) fn trial(&mut self) -> Self {
         Exchange {
             conn: self.conn,
             endpoint: self.endpoint,
@@ -216,7 +216,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Takes back what was lent to a trial.
-    pub(crate) fn take_back(&mut self, trial: Exchange<'a>) {
+    pub(crate) fn take_back(&mut self, trial: Self) {
         if let (Some(request), Some(tried)) = (&mut self.request, trial.request) {
             request.body = tried.body;
             if !tried.body_changed && request.read_body.is_none() {

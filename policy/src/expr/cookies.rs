@@ -61,7 +61,7 @@ fn all(lines: &HeaderMap, side: Side) -> impl Iterator<Item = Cookie<'_>> {
         let several = side == Side::Request;
         let pairs = several.then(|| text.split(';')).into_iter().flatten();
         let single = (!several).then_some(text).into_iter();
-        pairs.chain(single).filter_map(|text| Cookie::parse(text))
+        pairs.chain(single).filter_map(Cookie::parse)
     })
 }
 

@@ -20,31 +20,31 @@ pub(crate) enum Node {
     Result(&'static str, Box<[Key<'static>]>),
     /// What a loop is at.
     Local(usize),
-    List(Box<[Node]>),
-    Map(Box<[(Node, Node)]>),
+    List(Box<[Self]>),
+    Map(Box<[(Self, Self)]>),
     /// `a[b]` and `a.b`; of null it is null if `lenient`.
     Index {
-        of: Box<Node>,
-        key: Box<Node>,
+        of: Box<Self>,
+        key: Box<Self>,
         lenient: bool,
     },
     /// `has(x)`: neither null nor empty.
-    HasValue(Box<Node>),
+    HasValue(Box<Self>),
     /// `has(vars.x)`.
     HasVar(Arc<str>),
     /// `has(a.b)` and `has(a[b])`.
-    HasKey(Box<Node>, Box<Node>),
-    Not(Box<Node>),
-    Negative(Box<Node>),
-    And(Box<[Node; 2]>),
-    Or(Box<[Node; 2]>),
-    Choice(Box<[Node; 3]>),
-    Binary(Operator, Box<[Node; 2]>),
+    HasKey(Box<Self>, Box<Self>),
+    Not(Box<Self>),
+    Negative(Box<Self>),
+    And(Box<[Self; 2]>),
+    Or(Box<[Self; 2]>),
+    Choice(Box<[Self; 3]>),
+    Binary(Operator, Box<[Self; 2]>),
     /// `matches` with a pattern that is known.
-    Matches(Box<Node>, Regex),
+    Matches(Box<Self>, Regex),
     /// `inCidrRange` and `inCidrRanges` with ranges that are known.
-    InRanges(Box<Node>, Arc<IpSet>),
-    Call(&'static Function, Box<[Node]>),
+    InRanges(Box<Self>, Arc<IpSet>),
+    Call(&'static Function, Box<[Self]>),
     Loop(Box<Loop>),
 }
 

@@ -17,9 +17,9 @@ pub(crate) enum Type {
     Duration,
     Type,
     /// With the type of its items.
-    List(&'static Type),
+    List(&'static Self),
     /// With texts as keys, and the type of its values.
-    Map(&'static Type),
+    Map(&'static Self),
 }
 
 /// A list of texts.

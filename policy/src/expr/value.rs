@@ -29,7 +29,7 @@ pub enum Value<'a> {
     /// Bytes.
     Bytes(Arc<[u8]>),
     /// A list.
-    List(Arc<[Value<'a>]>),
+    List(Arc<[Self]>),
     /// A map.
     Map(Map<'a>),
     /// A point in time.
