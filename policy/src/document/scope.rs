@@ -65,17 +65,19 @@ pub(crate) fn take_results() -> HashSet<&'static str> {
     RESULTS.take()
 }
 
-/// What was said since the last time.
-pub(super) fn take_aside() -> Aside {
-    ASIDE.take()
+/// What `read` said, apart from what was said around it.
+pub(super) fn aside_of<T>(read: impl FnOnce() -> T) -> (T, Aside) {
+    let around = ASIDE.take();
+    let result = read();
+    (result, ASIDE.replace(around))
 }
 
 /// Reads another document, which knows nothing of one that is being read around it.
 pub(super) fn apart<T>(read: impl FnOnce() -> T) -> T {
     let _phase = PutBack(PHASE.take());
-    let around = ASIDE.take();
-    let result = read();
-    ASIDE.set(around);
+    let around = RESULTS.take();
+    let (result, _) = aside_of(read);
+    RESULTS.set(around);
     result
 }
 
@@ -115,12 +117,13 @@ mod tests {
 
     #[test]
     fn what_is_said_in_a_document_apart_is_not_said_here() {
-        warn("here");
-        apart(|| {
-            warn("there");
-            at(3);
+        let ((), aside) = aside_of(|| {
+            warn("here");
+            apart(|| {
+                warn("there");
+                at(3);
+            });
         });
-        let aside = take_aside();
         assert_eq!(
             (aside.warnings, aside.offset),
             (vec!["here".to_owned()], None)

@@ -4,12 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::path;
-use super::redact::{self, SHOWN_MAX};
-use super::repair::Found;
-use super::spot;
-use super::tree::Mark;
-use crate::nearest::nearest;
+use super::redact::SHOWN_MAX;
 
 /// A text that says what it cannot say, with the place. Prints as
 ///
@@ -21,34 +16,28 @@ use crate::nearest::nearest;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct Mistake {
-    file: String,
-    message: String,
-    at: Option<Spot>,
-    remedy: Option<String>,
-    is_warning: bool,
+    pub(super) file: String,
+    pub(super) message: String,
+    pub(super) at: Option<Spot>,
+    pub(super) remedy: Option<String>,
+    pub(super) is_warning: bool,
 }
 
 /// All mistakes of one text, in the order of their places; at least one. Prints them one below the other, and how many
 /// they are.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct Mistakes {
-    first: Box<Mistake>,
-    rest: Vec<Mistake>,
-    is_all: bool,
+    pub(super) first: Box<Mistake>,
+    pub(super) rest: Vec<Mistake>,
+    pub(super) is_all: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Spot {
-    line: usize,
-    column: usize,
-    source: String,
-}
-
-/// A text under its name.
-#[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) file: &'a str,
-    pub(super) text: &'a str,
+pub(super) struct Spot {
+    pub(super) line: usize,
+    pub(super) column: usize,
+    /// The whole line, without what may be a secret.
+    pub(super) source: String,
 }
 
 // === impl Mistake ===
@@ -151,94 +140,4 @@ impl fmt::Display for Mistakes {
             (many, false) => write!(f, "\n\n{many} mistakes, and there may be more"),
         }
     }
-}
-
-// === impl Source ===
-
-impl Source<'_> {
-    /// A mistake of the text as a whole.
-    pub(super) fn nowhere(self, message: String) -> Mistake {
-        Mistake {
-            file: self.file.to_owned(),
-            message,
-            at: None,
-            remedy: None,
-            is_warning: false,
-        }
-    }
-
-    /// A mistake that no value made.
-    pub(super) fn mistake_at(self, mark: Mark, message: String) -> Mistake {
-        let source = redact::source_line(spot::line(self.text, mark), "", &message);
-        Mistake {
-            at: Some(Spot {
-                line: mark.line,
-                column: mark.column,
-                source,
-            }),
-            ..self.nowhere(redact::message("", &message))
-        }
-    }
-
-    pub(super) fn warning(self, found: &Found<'_>) -> Mistake {
-        Mistake {
-            is_warning: true,
-            ..self.mistake(found, self.mark(found))
-        }
-    }
-
-    /// What was found, in order, and the same thing at the same place only once.
-    pub(super) fn mistakes(self, found: &[Found<'_>], is_all: bool) -> Mistakes {
-        let mut placed: Vec<_> = found
-            .iter()
-            .map(|found| (self.mark(found), found))
-            .collect();
-        placed.sort_by_key(|(mark, _)| *mark);
-        placed.dedup_by(|(mark, found), (before, told)| {
-            mark == before && found.message == told.message
-        });
-        let mut list = placed
-            .into_iter()
-            .map(|(mark, found)| self.mistake(found, mark));
-        let first = list.next();
-        Mistakes {
-            first: Box::new(first.unwrap_or_else(|| self.nowhere("it cannot be read".to_owned()))),
-            rest: list.collect(),
-            is_all,
-        }
-    }
-
-    fn mistake(self, found: &Found<'_>, mark: Mark) -> Mistake {
-        let plain = path::plain(&found.place);
-        let message = redact::message(&plain, &found.message);
-        let message = match path::shown(&found.place) {
-            path if path.is_empty() => message,
-            path => redact::message("", &format!("{path}: {message}")),
-        };
-        let source = redact::source_line(spot::line(self.text, mark), &plain, &found.message);
-        Mistake {
-            at: Some(Spot {
-                line: mark.line,
-                column: mark.column,
-                source,
-            }),
-            remedy: meant(&found.message).map(|name| format!("did you mean `{name}`?")),
-            ..self.nowhere(message)
-        }
-    }
-
-    fn mark(self, found: &Found<'_>) -> Mark {
-        spot::mark(self.text, found.place.node, found.place.offset)
-    }
-}
-
-/// From "unknown field `x`, expected one of `a`, `b`": the name nearest to `x`, if one is near.
-pub(super) fn meant(message: &str) -> Option<&str> {
-    let (_, rest) = message.split_once("unknown ")?;
-    if rest.contains("did you mean") {
-        return None;
-    }
-    let mut quoted = rest.split('`').skip(1).step_by(2);
-    let wrong = quoted.next()?;
-    nearest(wrong, quoted)
 }

@@ -1,19 +1,23 @@
 //! Reading YAML or JSON into a type, and finding every mistake on the way.
 //!
 //! A text is parsed once, into a tree that remembers places ([`parse`], [`tree`]). A type reads itself from the tree
-//! through serde ([`value`], [`entries`]), and serde ends at the first mistake. So what is wrong is left out of the tree
+//! through serde ([`deserializer`], [`entries`]), and serde ends at the first mistake. So what is wrong is left out of the tree
 //! and the type reads itself again, until it finds nothing more ([`repair`] says which complaints are only echoes of
 //! what was left out). What a document means is decided by the first pass alone: a value is given out only if that pass
 //! found nothing.
 
 mod both;
+mod deserializer;
 mod entries;
 mod mistake;
+mod open;
 mod parse;
 mod path;
 mod redact;
+mod refused;
 mod repair;
 mod scalar;
+mod source;
 mod spot;
 mod tree;
 mod trouble;
@@ -22,9 +26,9 @@ mod value;
 use serde::de::DeserializeOwned;
 
 pub use self::both::Both;
-use self::mistake::Source;
 pub use self::mistake::{Mistake, Mistakes};
 use self::repair::Repair;
+use self::source::Source;
 use super::scope;
 
 /// Longest document in bytes; a longer one is refused before it is parsed.
@@ -56,10 +60,7 @@ pub fn read_warned<T: DeserializeOwned>(
         .map_err(|unparsable| source.mistake_at(unparsable.mark, unparsable.message))?;
     let repair = Repair::of(&tree);
     match scope::apart(|| repair.read::<T>()) {
-        Ok((value, warnings)) => {
-            let warnings = warnings.iter().map(|found| source.warning(found));
-            Ok((value, warnings.collect()))
-        }
+        Ok((value, warnings)) => Ok((value, source.warnings(&warnings))),
         Err((found, is_all)) => Err(source.mistakes(&found, is_all)),
     }
 }

@@ -1,11 +1,12 @@
 //! From the parser's events to a [`Tree`], and what is refused on the way whatever it would be read as.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
+use super::open::{Grown, Open};
 use super::tree::{Entry, Kind, Mark, Node, Refused, Scalar, Tree};
 
 /// Deepest nesting of lists and maps; one more is refused.
@@ -44,27 +45,6 @@ struct Builder<'a> {
     open: Vec<Open<'a>>,
     anchors: HashMap<usize, Grown<'a>>,
     root: Option<Entry<'a>>,
-}
-
-struct Open<'a> {
-    mark: Mark,
-    anchor: usize,
-    is_tagged: bool,
-    is_map: bool,
-    /// A key that waits for its value.
-    key: Option<(Rc<Node<'a>>, Option<Refused>)>,
-    keys: HashSet<Cow<'a, str>>,
-    entries: Vec<Entry<'a>>,
-    size: usize,
-    height: usize,
-}
-
-/// A complete node and what it would be with all its aliases written out.
-#[derive(Clone)]
-struct Grown<'a> {
-    node: Rc<Node<'a>>,
-    size: usize,
-    height: usize,
 }
 
 // === impl Builder ===
@@ -117,17 +97,8 @@ impl<'a> Builder<'a> {
         if self.open.len() == DEPTH_MAX {
             return Err(too_deep(mark));
         }
-        self.open.push(Open {
-            mark,
-            anchor,
-            is_tagged: tag.is_some(),
-            is_map,
-            key: None,
-            keys: HashSet::new(),
-            entries: Vec::new(),
-            size: 1,
-            height: 1,
-        });
+        self.open
+            .push(Open::new(mark, is_map, anchor, tag.is_some()));
         Ok(())
     }
 
@@ -180,48 +151,6 @@ impl<'a> Builder<'a> {
         Tree {
             root: self.root.unwrap_or_else(nothing),
             has_refused: self.has_refused,
-        }
-    }
-}
-
-// === impl Open ===
-
-impl<'a> Open<'a> {
-    /// Adds an entry, a key or a value; answers how large the whole has become.
-    fn add(&mut self, grown: Grown<'a>, is_tagged: bool) -> usize {
-        self.size = self.size.saturating_add(grown.size);
-        self.height = self.height.max(grown.height + 1);
-        let tagged = is_tagged.then_some(Refused::TaggedValue);
-        if !self.is_map {
-            self.entries.push(Entry::new(None, grown.node, tagged));
-        } else if let Some((key, refused)) = self.key.take() {
-            let refused = refused.or(tagged);
-            self.entries
-                .push(Entry::new(Some(key), grown.node, refused));
-        } else {
-            let refused = match &grown.node.kind {
-                _ if is_tagged => Some(Refused::TaggedKey),
-                Kind::Scalar(scalar) if self.keys.insert(scalar.text.clone()) => None,
-                Kind::Scalar(_) => Some(Refused::Twice),
-                Kind::List(_) | Kind::Map(_) => Some(Refused::KeyOfNoText),
-            };
-            self.key = Some((grown.node, refused));
-        }
-        self.size
-    }
-
-    fn into_grown(self) -> Grown<'a> {
-        let kind = match self.is_map {
-            true => Kind::Map(self.entries),
-            false => Kind::List(self.entries),
-        };
-        Grown {
-            node: Rc::new(Node {
-                mark: self.mark,
-                kind,
-            }),
-            size: self.size,
-            height: self.height,
         }
     }
 }

@@ -6,14 +6,14 @@ use std::ptr;
 
 use serde::de::DeserializeOwned;
 
-use super::mistake;
-use super::tree::{Entry, Node, Refused, State, Tree};
+use super::refused;
+use super::source;
+use super::tree::{Entry, Node, State, Tree};
 use super::trouble::Place;
 use super::value::{Pass, Value};
 
 /// Most mistakes that are told of one document.
-const MISTAKES_MAX: usize = 100;
-const TAG: &str = "a tag (`!…`) has no meaning here";
+pub(super) const MISTAKES_MAX: usize = 100;
 /// What all passes after the first may cost together, in entries passed by: a large document whose mistakes take longer
 /// to find is told fewer of them.
 const WORK_MAX: u64 = 16_000_000;
@@ -39,7 +39,7 @@ impl<'a> Repair<'a> {
     pub(super) fn of(tree: &'a Tree<'a>) -> Self {
         let mut found = Vec::new();
         if tree.has_refused {
-            collect_refused(&tree.root, &mut Vec::new(), &mut found);
+            refused::collect(&tree.root, &mut Vec::new(), &mut found);
         }
         Self {
             root: &tree.root,
@@ -74,7 +74,7 @@ impl<'a> Repair<'a> {
             if number > 0 {
                 self.work_left = pass.work_left.get();
             }
-            if trouble.is_tired() || self.found.len() == MISTAKES_MAX {
+            if trouble.is_tired() || self.found.len() >= MISTAKES_MAX {
                 is_all = false;
                 break;
             }
@@ -92,6 +92,8 @@ impl<'a> Repair<'a> {
                 false => self.found.push(found),
             }
         }
+        is_all &= self.found.len() <= MISTAKES_MAX;
+        self.found.truncate(MISTAKES_MAX);
         Err((self.found, is_all))
     }
 
@@ -127,7 +129,7 @@ impl<'a> Repair<'a> {
         let is_slip = |found: &Found<'_>| {
             let key = entry.key.as_deref();
             key.is_some_and(|key| ptr::eq(key, found.place.node))
-                && mistake::meant(&found.message) == Some(name)
+                && source::meant(&found.message) == Some(name)
         };
         let is_inside = |found: &Found<'_>| {
             ptr::eq(&*entry.value, found.place.node) && missing(&found.message) == Some(name)
@@ -157,50 +159,4 @@ fn missing(message: &str) -> Option<&str> {
 fn lacks_something(node: &Node<'_>, pass: u32) -> bool {
     let lacks = |entry: &Entry<'_>| !entry.is_due(pass) || lacks_something(&entry.value, pass);
     node.entries().iter().any(lacks)
-}
-
-/// Everything that the parser saw and no type shall.
-fn collect_refused<'a>(
-    entry: &'a Entry<'a>,
-    path: &mut Vec<(&'a Node<'a>, usize)>,
-    found: &mut Vec<Found<'a>>,
-) {
-    if found.len() == MISTAKES_MAX {
-        return;
-    }
-    if let Some(refused) = entry.refused {
-        let key = entry.key.as_deref();
-        let (node, message) = match refused {
-            Refused::TaggedValue => (&*entry.value, TAG.to_owned()),
-            Refused::TaggedKey => (key.unwrap_or(&entry.value), TAG.to_owned()),
-            Refused::KeyOfNoText => {
-                let message = "a list or a map cannot be a key";
-                (key.unwrap_or(&entry.value), message.to_owned())
-            }
-            Refused::Twice => {
-                let text = entry.key_text().unwrap_or_default();
-                let message = format!("the key `{text}` stands here twice");
-                (key.unwrap_or(&entry.value), message)
-            }
-        };
-        let mut around = path.clone();
-        if refused != Refused::TaggedValue {
-            around.pop();
-        }
-        found.push(Found {
-            message,
-            place: Place {
-                path: around,
-                node,
-                offset: None,
-                blame: entry,
-            },
-        });
-        return;
-    }
-    for (index, inner) in entry.value.entries().iter().enumerate() {
-        path.push((&entry.value, index));
-        collect_refused(inner, path, found);
-        path.pop();
-    }
 }

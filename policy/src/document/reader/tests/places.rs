@@ -1,12 +1,13 @@
 //! Tests of places inside a value, and of warnings.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use crate::action::Phase;
-use crate::document::{Document, read, read_warned, scope};
+use crate::document::{read, read_warned, scope};
 
 /// A text in which `!` is a mistake at its own place and `?` gives a warning.
 #[derive(Debug, PartialEq)]
@@ -97,8 +98,7 @@ fn a_place_does_not_stay_for_the_next_mistake() {
 
 #[test]
 fn a_warning_has_its_place_and_is_no_mistake() {
-    let (value, warnings) = read_warned::<Vec<Careful>>("f", "- well\n- why?\n- [\n")
-        .unwrap_or_else(|_| read_warned("f", "- well\n- why?\n").unwrap());
+    let (value, warnings) = read_warned::<Vec<Careful>>("f", "- well\n- why?\n").unwrap();
     assert_eq!(value.len(), 2);
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].is_warning());
@@ -107,6 +107,26 @@ fn a_warning_has_its_place_and_is_no_mistake() {
         "f:2:3: warning: [1]: it asks\n    2 | - why?\n      |   ^"
     );
     assert_eq!(read_warned::<Vec<Careful>>("f", "- well\n").unwrap().1, []);
+}
+
+#[test]
+fn warnings_come_in_order_and_once_for_what_is_shared() {
+    /// Warns of the map before and after it reads what stands in it.
+    #[derive(Debug)]
+    struct Talkative;
+    impl<'de> Deserialize<'de> for Talkative {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            scope::warn("a map");
+            BTreeMap::<String, Careful>::deserialize(deserializer).map(|_| Self)
+        }
+    }
+    let (_, warnings) =
+        read_warned::<Vec<Talkative>>("f", "- &a\n  x: y\n  k: why?\n- *a\n").unwrap();
+    let told: Vec<_> = warnings
+        .iter()
+        .map(|warning| (warning.line().unwrap(), warning.message()))
+        .collect();
+    assert_eq!(told, [(2, "[0]: a map"), (3, "[0].k: it asks")]);
 }
 
 #[test]
@@ -119,7 +139,7 @@ fn a_document_with_mistakes_tells_them_and_no_warnings() {
 }
 
 #[test]
-fn a_value_knows_the_phase_in_which_it_stands() {
+fn a_document_that_is_read_within_a_phase_is_not_in_it() {
     #[derive(Debug)]
     struct Where(Option<Phase>);
     impl<'de> Deserialize<'de> for Where {
@@ -129,8 +149,6 @@ fn a_value_knows_the_phase_in_which_it_stands() {
     }
     let outside: Where = scope::with_phase(Phase::OnHttpRequest, || read("f", "x").unwrap());
     assert_eq!(outside.0, None);
-    let text = "on_http_request: [{actions: [{type: deny}]}]";
-    assert!(read::<Document>("f", text).is_ok());
     assert_eq!(scope::phase(), None);
 }
 

@@ -279,6 +279,8 @@ fn more_than_a_hundred_mistakes_are_not_told() {
             .to_string()
             .ends_with("\n\n100 mistakes, and there may be more"),
     );
+    let tags = read::<Vec<u8>>("f", &"- !x 1\n".repeat(101)).unwrap_err();
+    assert_eq!((tags.len(), tags.is_all()), (100, false));
     let mistakes = read::<Vec<u8>>("f", &"- x\n".repeat(100)).unwrap_err();
     assert_eq!((mistakes.len(), mistakes.is_all()), (100, true));
 }
