@@ -5,6 +5,7 @@ mod custom_response;
 mod deny;
 mod headers;
 mod status;
+mod verify_webhook;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
 
 use crate::action::{Action, Config, Phase, Unbuildable};
 use crate::config;
+use crate::document::scope;
 use crate::env::Env;
 use crate::nearest::nearest;
 
@@ -42,9 +44,10 @@ const LATER: &[&str] = &[
     "sse-find-replace",
     "terminate-tls",
     "url-rewrite",
-    "verify-webhook",
-    "webhook-validation",
 ];
+
+/// Other spellings of action types that are about.
+const ALIASES: &[(&str, &str)] = &[("webhook-validation", "verify-webhook")];
 
 /// What actions of later versions leave below `actions.ngrok.`: null until then.
 const LATER_RESULTS: &[&str] = &[
@@ -92,6 +95,7 @@ actions! {
     add_headers::AddHeaders,
     custom_response::CustomResponse,
     deny::Deny,
+    verify_webhook::VerifyWebhook,
 }
 
 /// The name below `actions.ngrok.` that a text means.
@@ -148,9 +152,14 @@ impl Visitor<'_> for Kind {
     }
 
     fn visit_str<E: Error>(self, word: &str) -> Result<&'static str, E> {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == word);
+        if let Some((alias, kind)) = alias {
+            scope::warn(format!("`{alias}` is called `{kind}` here"));
+        }
+        let meant = alias.map_or(word, |(_, kind)| kind);
         let kind = TYPES
             .iter()
-            .find(|kind| **kind == word)
+            .find(|kind| **kind == meant)
             .ok_or_else(|| E::custom(unknown(word)))?;
         let allowed = phases(kind).unwrap_or_default();
         if allowed.contains(&self.phase) {
@@ -202,6 +211,7 @@ mod tests {
     use super::*;
     use crate::action::Fault;
     use crate::body::Message;
+    use crate::document::{Document, read_warned};
     use crate::testing::{connection, one, policy, refused, request, response};
     use crate::verdict::Verdict;
 
@@ -209,6 +219,7 @@ mod tests {
     fn some_config(kind: &str) -> &'static str {
         match kind {
             "add-headers" => "{headers: {x-a: b}}",
+            "verify-webhook" => "{provider: github, secret: a}",
             _ => "{}",
         }
     }
@@ -270,6 +281,22 @@ mod tests {
                 .contains("unknown action `rate-limits`; `rate-limit` is not built into this version (ERR_ADIT_2201)")
         );
         assert!(phases("rate-limit").is_none());
+    }
+
+    #[test]
+    fn another_spelling_of_a_type_is_understood_with_a_warning() {
+        for (alias, kind) in ALIASES {
+            let text = one("on_http_request", alias, some_config(kind));
+            let (document, warnings) = read_warned::<Document>("policy.yaml", &text).unwrap();
+            let actions = &document.phases[Phase::OnHttpRequest.index()][0].actions;
+            assert_eq!(actions[0].kind, *kind);
+            let said = warnings[0].to_string();
+            assert!(
+                said.contains(&format!("`{alias}` is called `{kind}` here")),
+                "{said}"
+            );
+            assert!(!TYPES.contains(alias) && !LATER.contains(alias));
+        }
     }
 
     #[test]

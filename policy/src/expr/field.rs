@@ -10,6 +10,7 @@ use super::template::{Compiled, Template};
 use super::value::Value;
 use crate::action::Fault;
 use crate::exchange::Exchange;
+use crate::secret::Secret;
 
 /// What can be read from a text, at load or when `${…}` has been filled in.
 pub(crate) trait FromText: Sized {
@@ -32,6 +33,12 @@ pub(crate) type Interpolated = Field<String>;
 impl FromText for String {
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
+    }
+}
+
+impl FromText for Secret {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Self::new(text))
     }
 }
 

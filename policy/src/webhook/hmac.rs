@@ -13,10 +13,15 @@ use super::scheme::{At, Headers, Key, Layout, Piece, Scheme, Timestamp};
 use super::{Incoming, Provider, Unverified};
 use crate::go_duration::GoDuration;
 
-/// What the `hmac` provider is told (an addition of Adit).
+/// A scheme as a policy describes it (an addition of Adit). It has been checked for gaps.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(try_from = "Description")]
+pub struct Hmac(Description);
+
+/// What the `hmac` provider is told.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Hmac {
+struct Description {
     /// The header that holds the signature.
     header: Name,
     /// `sha1`, `sha256` or `sha512`. Default: `sha256`.
@@ -39,9 +44,9 @@ pub struct Hmac {
 
 /// Why a description of a scheme protects nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum BadHmac {
+enum BadHmac {
     /// Anybody could exchange the body.
-    #[error("`signed` must contain `{{body}}`, else nobody vouches for the body")]
+    #[error("`signed` must contain `{{body}}`, else nobody vouches for the body (ERR_ADIT_2204)")]
     BodyUnsigned,
     /// Anybody could set the time.
     #[error(
@@ -49,10 +54,12 @@ pub enum BadHmac {
     )]
     TimestampUnsigned,
     /// There is none.
-    #[error("`signed` contains `{{timestamp}}`; say in `timestamp_header` where it stands")]
+    #[error(
+        "`signed` contains `{{timestamp}}`; say in `timestamp_header` where it stands (ERR_ADIT_2240)"
+    )]
     NoTimestamp,
     /// There is nothing to tolerate.
-    #[error("`tolerance` needs a `timestamp_header`")]
+    #[error("`tolerance` needs a `timestamp_header` (ERR_ADIT_2240)")]
     NothingToTolerate,
 }
 
@@ -64,35 +71,40 @@ struct Template(Vec<Piece<String>>);
 
 // === impl Hmac ===
 
-impl Hmac {
+impl TryFrom<Description> for Hmac {
+    type Error = BadHmac;
+
     /// Refuses a description that protects less than it seems to.
-    pub fn check(&self) -> Result<(), BadHmac> {
-        let signs = |piece| self.signed.0.contains(&piece);
+    fn try_from(said: Description) -> Result<Self, BadHmac> {
+        let signs = |piece| said.signed.0.contains(&piece);
         if !signs(Piece::Body) {
             return Err(BadHmac::BodyUnsigned);
         }
-        match &self.timestamp_header {
+        match &said.timestamp_header {
             Some(_) if !signs(Piece::Timestamp) => Err(BadHmac::TimestampUnsigned),
             None if signs(Piece::Timestamp) => Err(BadHmac::NoTimestamp),
-            None if self.tolerance.is_some() => Err(BadHmac::NothingToTolerate),
-            _ => Ok(()),
+            None if said.tolerance.is_some() => Err(BadHmac::NothingToTolerate),
+            _ => Ok(Self(said)),
         }
     }
 }
 
 impl Provider for Hmac {
     fn verify(&self, secret: &str, incoming: &Incoming<'_>) -> Result<(), Unverified> {
-        let signed: Vec<_> = self.signed.0.iter().map(Piece::as_str).collect();
-        let timestamp = self.timestamp_header.as_ref().map(|name| Timestamp {
+        let signed: Vec<_> = self.0.signed.0.iter().map(Piece::as_str).collect();
+        let timestamp = self.0.timestamp_header.as_ref().map(|name| Timestamp {
             at: At::Header(name.0.as_str()),
             unit: Unit::Seconds,
-            tolerance: self.tolerance.map_or(FIVE_MINUTES, |GoDuration(time)| time),
+            tolerance: self
+                .0
+                .tolerance
+                .map_or(FIVE_MINUTES, |GoDuration(time)| time),
         });
         let scheme = Scheme {
-            headers: Headers::One(self.header.0.as_str()),
-            layout: Layout::Whole(&self.prefix),
-            hash: self.algorithm,
-            encoding: self.encoding,
+            headers: Headers::One(self.0.header.0.as_str()),
+            layout: Layout::Whole(&self.0.prefix),
+            hash: self.0.algorithm,
+            encoding: self.0.encoding,
             key: Key::Text,
             timestamp,
             signed: &signed,
@@ -110,7 +122,7 @@ impl<'de> Deserialize<'de> for Name {
             parse: |text| {
                 let name = text
                     .parse()
-                    .map_err(|_| format!("`{text}` is no header name"))?;
+                    .map_err(|_| format!("`{text}` is no header name (ERR_ADIT_2210)"))?;
                 Ok(Self(name))
             },
         })
@@ -132,7 +144,9 @@ impl FromStr for Template {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some((before, behind)) = rest.split_once('{') {
-            let (name, behind) = behind.split_once('}').ok_or("`{` without `}` behind it")?;
+            let (name, behind) = behind
+                .split_once('}')
+                .ok_or("`{` without `}` behind it (ERR_ADIT_2204)")?;
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.to_owned()));
             }
@@ -155,7 +169,7 @@ fn piece(name: &str) -> Result<Piece<String>, String> {
         ("url", _) => Ok(Piece::Url),
         (_, Some(Ok(name))) => Ok(Piece::Header(name.to_string())),
         _ => Err(format!(
-            "`{{{name}}}` is unknown, expected `{{body}}`, `{{timestamp}}`, `{{method}}`, `{{url}}` or `{{header:NAME}}`"
+            "`{{{name}}}` is unknown, expected `{{body}}`, `{{timestamp}}`, `{{method}}`, `{{url}}` or `{{header:NAME}}` (ERR_ADIT_2204)"
         )),
     }
 }
@@ -199,9 +213,7 @@ mod tests {
     use crate::webhook::BadSecret;
 
     fn hmac(text: &str) -> Hmac {
-        let hmac: Hmac = read("f", text).unwrap();
-        assert_eq!(hmac.check(), Ok(()));
-        hmac
+        read("f", text).unwrap()
     }
 
     fn verify(hmac: &Hmac, headers: &HeaderMap, body: &str) -> Result<(), Unverified> {
@@ -281,8 +293,8 @@ mod tests {
             ),
             ("{header: a, tolerance: 1m}", BadHmac::NothingToTolerate),
         ] {
-            let hmac: Hmac = read("f", text).unwrap();
-            assert_eq!(hmac.check(), Err(error), "{text}");
+            let mistake = read::<Hmac>("f", text).unwrap_err().to_string();
+            assert!(mistake.contains(&format!("f:1:1: {error}")), "{mistake}");
         }
     }
 

@@ -32,7 +32,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, Method};
 use thiserror::Error;
 
-pub use hmac::{BadHmac, Hmac};
+pub use hmac::Hmac;
 pub use providers::{LATER, PROVIDERS};
 
 use crate::action::Reply;
