@@ -378,12 +378,13 @@ on_http_request:
         }
         let text =
             "- traffic_policy:\n    on_http_request:\n      - actions:\n          - type: dney\n";
+        let known = actions::TYPES.join("`, `");
         assert_eq!(
             read::<Vec<Endpoint>>("gateway.yaml", text).unwrap_err().to_string(),
-            "gateway.yaml:4:19: [0].traffic_policy.on_http_request[0].actions[0].type: unknown action `dney`, expected one of `add-headers`, `custom-response`, `deny` (ERR_ADIT_2201)
+            format!("gateway.yaml:4:19: [0].traffic_policy.on_http_request[0].actions[0].type: unknown action `dney`, expected one of `{known}` (ERR_ADIT_2201)
     4 |           - type: dney
       |                   ^
-did you mean `deny`?"
+did you mean `deny`?")
         );
         let read: Vec<Endpoint> = read("gateway.yaml", "- {}\n").unwrap();
         assert!(read[0].traffic_policy.is_none());
