@@ -472,6 +472,20 @@ mod tests {
     }
 
     #[test]
+    fn no_mistake_quotes_the_secret() {
+        for config in [
+            "{provider: gihtub, secret: hunter2}",
+            "{secret: hunter2, provider: svix}",
+            "{secret: 'hunter2${', provider: github}",
+            "\n          secret: hunter2\n          provider: [x]",
+            "{secret: [hunter2], provider: github}",
+        ] {
+            let text = refused(&one("on_http_request", "verify-webhook", config));
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
     fn no_secret_shows_in_a_policy_that_is_printed() {
         let policy = policy(&one("on_http_request", "verify-webhook", GITHUB));
         let text = format!("{policy:?}");
