@@ -32,6 +32,12 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether the action may leave lines for the response while the request phase runs, with
+    /// [`crate::memory::Memory::mark_response`].
+    fn marks_responses(&self) -> bool {
+        false
+    }
+
     /// Gets what the action needs from outside: counters, a secret, a key.
     fn build(self, env: &Env) -> Result<Self::Action, Unbuildable>;
 }

@@ -23,6 +23,7 @@ pub struct Policy {
     /// By [`Phase::index`].
     phases: [Vec<Rule>; 4],
     reads_request_body: bool,
+    marks_responses: bool,
 }
 
 /// Why [`Policy::load`] gave none.
@@ -75,7 +76,8 @@ impl Policy {
 
     /// Whether anything runs in a phase; if not, the caller need not prepare for it.
     pub fn has_phase(&self, phase: Phase) -> bool {
-        !self.rules(phase).is_empty()
+        let marks = phase == Phase::OnHttpResponse && self.marks_responses;
+        marks || !self.rules(phase).is_empty()
     }
 
     /// Whether an action may ask for the body of the request, so that the caller must lend it.
@@ -107,6 +109,12 @@ impl Policy {
 
     /// Runs before the client gets the response; `exchange.response` must be there.
     pub async fn on_http_response(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        if let Some(response) = &mut exchange.response {
+            for (name, value) in exchange.memory.take_marks() {
+                // Where there is no room for one more line, the answer goes without it.
+                response.head.set(name, value).unwrap_or_default();
+            }
+        }
         self.run(Phase::OnHttpResponse, Position::default(), exchange)
             .await
     }

@@ -217,6 +217,7 @@ impl<'a> Exchange<'a> {
 
     /// Takes back what was lent to a trial.
     pub(crate) fn take_back(&mut self, trial: Self) {
+        self.memory.take_back(trial.memory);
         if let (Some(request), Some(tried)) = (&mut self.request, trial.request) {
             request.body = tried.body;
             if !tried.body_changed && request.read_body.is_none() {

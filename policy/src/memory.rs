@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use crate::expr::Value;
@@ -22,6 +23,7 @@ pub struct Memory {
     spent: Spent,
     now: OnceLock<Timestamp>,
     watches: Vec<Box<dyn Watch>>,
+    marks: Vec<(HeaderName, HeaderValue)>,
     shadow: Vec<ShadowRecord>,
     trace: Option<Box<Trace>>,
 }
@@ -95,6 +97,20 @@ impl Memory {
         self.watches.push(watch);
     }
 
+    /// Keeps a line for the response, which is not there yet. It is set before the first rule of its phase runs.
+    pub(crate) fn mark_response(&mut self, name: HeaderName, value: HeaderValue) {
+        self.marks.push((name, value));
+    }
+
+    pub(crate) fn take_marks(&mut self) -> Vec<(HeaderName, HeaderValue)> {
+        std::mem::take(&mut self.marks)
+    }
+
+    /// Takes over what must outlive a trial: whoever waits there for the end of the exchange.
+    pub(crate) fn take_back(&mut self, trial: Self) {
+        self.watches.extend(trial.watches);
+    }
+
     /// Variables live for one phase; the clock stands still and costs are counted anew.
     pub(crate) fn begin_phase(&mut self) {
         self.vars.clear();
@@ -166,7 +182,7 @@ impl Memory {
         self.shadow.push(record);
     }
 
-    /// A copy for a rule that is only tried; it keeps no trace and nobody waits for its end.
+    /// A copy for a rule that is only tried; it keeps no trace, and nobody waits there yet.
     pub(crate) fn copy(&self) -> Self {
         Self {
             vars: self.vars.clone(),

@@ -1,5 +1,6 @@
 //! One small exchange for the tests of this crate, and short ways to run a policy on it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -58,6 +59,34 @@ impl Clock for Still {
 impl Random for Still {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.fill(7);
+    }
+}
+
+/// A clock that stands still until a test turns it.
+#[derive(Debug, Default)]
+pub(crate) struct Turned(AtomicU64);
+
+impl Turned {
+    /// A clock, and an environment with counters of its own that reads it.
+    pub(crate) fn env() -> (Arc<Self>, Env) {
+        let clock = Arc::<Self>::default();
+        let env = Env::new(Arc::<Self>::clone(&clock), Arc::new(Still));
+        (clock, env)
+    }
+
+    pub(crate) fn turn(&self, by: Duration) {
+        let nanos = u64::try_from(by.as_nanos()).unwrap();
+        self.0.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Turned {
+    fn now(&self) -> SystemTime {
+        now() + self.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }
 

@@ -65,6 +65,7 @@ fn build_rule(
             action: Some((action, kind)),
         };
         policy.reads_request_body |= text.config.reads_request_body();
+        policy.marks_responses |= text.config.marks_responses() && !shadow;
         let results = text.config.results();
         let action = text
             .config
