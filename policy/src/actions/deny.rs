@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(
             refused(&one("on_http_request", "deny", "{statuscode: 404}")),
             "policy.yaml:4:18: on_http_request[0].actions[0].config: unknown field `statuscode`, expected `status_code` or `body`
-    4 |         config: …
+    4 |         config: {statuscode: …
       |                  ^
 did you mean `status_code`?"
         );

@@ -327,7 +327,7 @@ did you mean `on_http_request`?"
         assert_eq!(
             refused("on_http_request:\n  - actions:\n      - config: {status: 404}\n        type: deny\n"),
             "policy.yaml:3:18: on_http_request[0].actions[0].config: unknown field `status`, expected `status_code` or `body`
-    3 |       - config: …
+    3 |       - config: {status: …
       |                  ^"
         );
     }

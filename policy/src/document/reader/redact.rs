@@ -16,24 +16,24 @@ const SECRET_WORDS: &[&str] = &[
     "token",
 ];
 
-/// A source line, cut where a secret may begin. `path` leads to the mistake. The value of an unknown key is one, since
-/// nobody knows whose it is.
-pub(super) fn source_line(line: &str, path: &str, message: &str) -> String {
-    let end = line.char_indices().nth(SHOWN_MAX).map(|(end, _)| end);
-    let line = harmless(end.and_then(|end| line.get(..end)).unwrap_or(line));
-    if secret_word_end(path).is_some() && secret_word_end(&line).is_none() {
-        let indent = line.len() - line.trim_start().len();
+/// A source line, cut where a secret may begin. `path` leads to the mistake; from the column `hidden`, counted from 0, the
+/// line holds what is not to be shown in any case.
+pub(super) fn source_line(line: &str, path: &str, hidden: Option<usize>) -> String {
+    let shown = hidden.unwrap_or(SHOWN_MAX).min(SHOWN_MAX);
+    let end = line.char_indices().nth(shown).map(|(end, _)| end);
+    let mut safe = harmless(end.and_then(|end| line.get(..end)).unwrap_or(line));
+    if secret_word_end(path).is_some() && secret_word_end(&safe).is_none() {
+        let indent = safe.len() - safe.trim_start().len();
         return " ".repeat(indent) + "…";
     }
-    let from = match message.contains("unknown field") {
-        true => Some(0),
-        false => secret_word_end(&line),
-    };
-    let key_end = from.and_then(|from| Some(from + line.get(from..)?.find(':')?));
-    match key_end.and_then(|end| line.get(..end)) {
-        Some(key) => format!("{key}: …"),
-        None if end.is_some() => line + "…",
-        None => line,
+    let key_end = secret_word_end(&safe).and_then(|from| Some(from + safe.get(from..)?.find(':')?));
+    match key_end {
+        Some(end) => {
+            safe.truncate(end);
+            safe + ": …"
+        }
+        None if end.is_some() => safe + "…",
+        None => safe,
     }
 }
 
@@ -75,16 +75,13 @@ mod tests {
 
     #[test]
     fn a_line_is_cut_behind_a_secret_key() {
+        assert_eq!(source_line("  authToken: abc", "x", None), "  authToken: …");
         assert_eq!(
-            source_line("  authToken: abc", "x", "bad"),
-            "  authToken: …"
-        );
-        assert_eq!(
-            source_line(r#"{"a": 1, "password": "abc", "b": 2}"#, "b", "bad"),
+            source_line(r#"{"a": 1, "password": "abc", "b": 2}"#, "b", None),
             r#"{"a": 1, "password": …"#
         );
         assert_eq!(
-            source_line("  weight: heavy", "weight", "bad"),
+            source_line("  weight: heavy", "weight", None),
             "  weight: heavy"
         );
     }
@@ -93,7 +90,7 @@ mod tests {
     fn an_entry_below_a_secret_key_is_not_shown() {
         let path = "config.credentials[0]";
         let said = "invalid type: string \"a:b\", expected a map";
-        assert_eq!(source_line("    - a:b", path, said), "    …");
+        assert_eq!(source_line("    - a:b", path, None), "    …");
         assert_eq!(
             message(path, said),
             "invalid type: string …, expected a map"
@@ -101,18 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_an_unknown_key_is_not_shown() {
-        assert_eq!(
-            source_line("  tokn: abc", "", "unknown field `tokn`"),
-            "  tokn: …"
-        );
+    fn what_is_hidden_is_not_shown() {
+        assert_eq!(source_line("  tokn: abc", "", Some(8)), "  tokn: …");
+        assert_eq!(source_line("  ä: abc", "token", Some(5)), "  …");
     }
 
     #[test]
     fn no_message_moves_the_cursor_or_begins_a_line() {
         let shown = message("", "unknown field `\u{1b}[2J\n`");
         assert_eq!(shown, "unknown field `\u{fffd}[2J\u{fffd}`");
-        assert_eq!(source_line("\ta\u{7}", "", "bad"), "\ta\u{fffd}");
+        assert_eq!(source_line("\ta\u{7}", "", None), "\ta\u{fffd}");
     }
 
     #[test]
@@ -122,8 +117,8 @@ mod tests {
             MESSAGE_MAX + 1
         );
         let long = "ü".repeat(1_000);
-        assert_eq!(source_line(&long, "", "bad").chars().count(), SHOWN_MAX + 1);
+        assert_eq!(source_line(&long, "", None).chars().count(), SHOWN_MAX + 1);
         let line = format!("{{authtoken: abc, metadata: {long}}}");
-        assert_eq!(source_line(&line, "weight", "bad"), "{authtoken: …");
+        assert_eq!(source_line(&line, "weight", None), "{authtoken: …");
     }
 }

@@ -31,7 +31,7 @@ impl Source<'_> {
 
     /// A mistake that no value made.
     pub(super) fn mistake_at(self, mark: Mark, message: String) -> Mistake {
-        let source = redact::source_line(spot::line(self.text, mark), "", &message);
+        let source = redact::source_line(spot::line(self.text, mark), "", None);
         Mistake {
             at: Some(Spot {
                 line: mark.line,
@@ -62,6 +62,7 @@ impl Source<'_> {
 
     /// What was found, in the order of the text, and the same thing at the same place only once.
     fn in_order(self, found: &[Found<'_>]) -> impl Iterator<Item = Mistake> {
+        let hidden: Vec<_> = found.iter().filter_map(value_of_unknown).collect();
         let marked = |found| (self.mark(found), found);
         let mut marked: Vec<_> = found.iter().map(marked).collect();
         marked.sort_by_key(|(mark, _)| *mark);
@@ -69,17 +70,19 @@ impl Source<'_> {
             mark == before && found.message == told.message
         });
         let ordered = marked.into_iter();
-        ordered.map(move |(mark, found)| self.mistake(found, mark))
+        ordered.map(move |(mark, found)| self.mistake(found, mark, &hidden))
     }
 
-    fn mistake(self, found: &Found<'_>, mark: Mark) -> Mistake {
+    fn mistake(self, found: &Found<'_>, mark: Mark, hidden: &[Mark]) -> Mistake {
         let plain = path::plain(&found.place);
         let message = redact::message(&plain, &found.message);
         let message = match path::shown(&found.place) {
             path if path.is_empty() => message,
             path => redact::message("", &format!("{path}: {message}")),
         };
-        let source = redact::source_line(spot::line(self.text, mark), &plain, &found.message);
+        let in_line = hidden.iter().filter(|hidden| hidden.line == mark.line);
+        let columns = in_line.map(|hidden| hidden.column - 1).min();
+        let source = redact::source_line(spot::line(self.text, mark), &plain, columns);
         Mistake {
             at: Some(Spot {
                 line: mark.line,
@@ -94,6 +97,12 @@ impl Source<'_> {
     fn mark(self, found: &Found<'_>) -> Mark {
         spot::mark(self.text, found.place.node, found.place.offset)
     }
+}
+
+/// Where the value of a key begins that nobody knows: nobody knows whether it is a secret either, so that no line shows it.
+fn value_of_unknown(found: &Found<'_>) -> Option<Mark> {
+    let is_unknown = found.message.contains("unknown field");
+    is_unknown.then_some(found.place.blame.value.mark)
 }
 
 /// From "unknown field `x`, expected one of `a`, `b`": the name nearest to `x`, if one is near.

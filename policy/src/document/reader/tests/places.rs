@@ -175,3 +175,31 @@ fn a_secret_is_not_shown_wherever_the_mistake_lies() {
         "{told}"
     );
 }
+
+#[test]
+fn the_value_of_a_key_that_nobody_knows_is_shown_by_no_mistake_of_its_line() {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Weight {
+        weight: u8,
+    }
+    assert_eq!(
+        read::<Vec<Weight>>("f", "[{weight: -1, key: hunter2}, {weight: -2}]\n")
+            .unwrap_err()
+            .to_string(),
+        "f:1:11: [0].weight: invalid value: integer `-1`, expected u8
+    1 | [{weight: -1, key: …
+      |           ^
+
+f:1:15: [0]: unknown field `key`, expected `weight`
+    1 | [{weight: -1, key: …
+      |               ^
+
+f:1:39: [1].weight: invalid value: integer `-2`, expected u8
+    1 | [{weight: -1, key: …
+      |                                       ^
+
+3 mistakes"
+    );
+}
