@@ -25,6 +25,9 @@ pub(crate) mod types;
 mod value;
 pub(crate) mod vars;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::EvalError;
 pub use expression::Expression;
 pub(crate) use expression::{is_true, of_any_type};

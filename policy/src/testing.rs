@@ -11,6 +11,7 @@ use crate::canonical::Target;
 use crate::endpoint_url::{EndpointUrl, Scheme};
 use crate::env::{Clock, Env, Random};
 use crate::exchange::{Conn, Endpoint, Exchange, Request, Response};
+use crate::expr::{Expression, Value};
 
 pub(crate) fn policy(text: &str) -> Policy {
     Policy::load("policy.yaml", text, &ENV).unwrap()
@@ -135,5 +136,41 @@ pub(crate) fn response<'a>(request_lines: &'a HeaderMap, lines: &'a HeaderMap) -
     Exchange {
         response: Some(Response::new(StatusCode::OK, lines)),
         ..request(request_lines)
+    }
+}
+
+/// The value of an expression that asks for `/`, or why it has none.
+pub(crate) fn eval(text: &str) -> Result<Value<'static>, String> {
+    eval_in(text, &request(&HeaderMap::new()))
+}
+
+/// The value of an expression for an exchange, or why it does not compile or has no value.
+pub(crate) fn eval_in(text: &str, exchange: &Exchange<'_>) -> Result<Value<'static>, String> {
+    let expression = Expression::compile(text).map_err(|wrong| wrong.message)?;
+    let value = expression.value(exchange).map(Value::into_owned);
+    value.map_err(|error| error.to_string())
+}
+
+/// Each expression has the value, and the type, of the one beside it.
+pub(crate) fn gives(table: &[(&str, &str)]) {
+    gives_in(&request(&HeaderMap::new()), table);
+}
+
+/// The same for an exchange.
+pub(crate) fn gives_in(exchange: &Exchange<'_>, table: &[(&str, &str)]) {
+    for (text, expected) in table {
+        let found = eval_in(text, exchange);
+        let found = found.unwrap_or_else(|reason| panic!("{text}: {reason}"));
+        let expected = eval_in(expected, exchange).unwrap();
+        assert_eq!(found, expected, "{text}");
+        assert_eq!(found.type_name(), expected.type_name(), "{text}");
+    }
+}
+
+/// Each expression has no value, and the reason says the words beside it.
+pub(crate) fn fails(table: &[(&str, &str)]) {
+    for (text, words) in table {
+        let reason = eval(text).expect_err(text);
+        assert!(reason.contains(words), "{text}: {reason}");
     }
 }

@@ -1,7 +1,7 @@
 //! From text to a syntax tree, by the `cel` crate's parser; how deep it goes is bounded before and behind.
 
+use cel::Env;
 use cel::common::ast::IdedExpr;
-use cel::parser::PrattParser;
 
 use super::places::{self, Places};
 
@@ -36,7 +36,7 @@ impl Syntax {
                 format!("an expression stands without `${{}}`: write {inner} (ERR_ADIT_2200)");
             return Err(Wrong { at: 0, message });
         }
-        match PrattParser::default().parse(text) {
+        match Env::default().parser().parse(text) {
             Ok(root) => {
                 let places = places::of(&root, text);
                 Ok(Self { root, places })
