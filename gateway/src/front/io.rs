@@ -121,13 +121,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
 
 /// The facts of the connection that a Pingora session came in on.
 pub(crate) fn connection(session: &pingora_proxy::Session) -> Option<&Connection> {
-    let user_data = session
-        .digest()?
-        .proxy_digest
-        .as_ref()?
-        .user_data
-        .as_ref()?;
-    let any: &(dyn Any + Send + Sync) = user_data.as_ref();
+    facts(session.digest()?.proxy_digest.as_ref()?)
+}
+
+/// The same, for whoever needs the session for something else meanwhile.
+pub(crate) fn shared_connection(session: &pingora_proxy::Session) -> Option<SharedConnection> {
+    let digest = session.digest()?.proxy_digest.as_ref()?;
+    Some(SharedConnection(Arc::clone(digest)))
+}
+
+/// The facts of a connection, kept.
+pub(crate) struct SharedConnection(Arc<ProxyDigest>);
+
+impl SharedConnection {
+    pub(crate) fn get(&self) -> Option<&Connection> {
+        facts(&self.0)
+    }
+}
+
+fn facts(digest: &ProxyDigest) -> Option<&Connection> {
+    let any: &(dyn Any + Send + Sync) = digest.user_data.as_ref()?.as_ref();
     any.downcast_ref()
 }
 

@@ -25,8 +25,11 @@ pub(super) fn replay(edits: Vec<HeaderEdit>, onto: &mut impl Editable) -> Result
     Ok(())
 }
 
-/// Puts another canonical target in the place of the request's.
-pub(super) fn rewrite(request: &mut RequestHeader, target: &str) -> Result<()> {
+/// Puts another canonical target, if there is one, in the place of the request's.
+pub(super) fn rewrite(request: &mut RequestHeader, target: Option<&str>) -> Result<()> {
+    let Some(target) = target else {
+        return Ok(());
+    };
     let mut parts = request.uri.clone().into_parts();
     let parsed = target.parse();
     parts.path_and_query =

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use adit_policy::{
     Policy,
-    action::{Phase, Reply},
+    action::{Fault, Phase, Reply},
+    body::{BodyFault, BodySource, Transform},
     exchange::HeaderEdit,
+    memory::Memory,
     verdict::Verdict,
 };
+use bytes::Bytes;
 use http::StatusCode;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -17,10 +20,15 @@ use super::{
     adapt::{self, Editable},
     errors::ErrorPage,
     exchange::{Exchange, Instead, Routed},
+    request_body::{self, RequestBody},
+    response_body,
     view::View,
 };
-use crate::edge::Edge;
-use crate::pools::{member::Member, pool};
+use crate::{
+    edge::Edge,
+    front::io::shared_connection,
+    pools::{member::Member, pool},
+};
 
 /// Whose policy: the index into what an exchange keeps for each.
 const OPERATOR: usize = 0;
@@ -67,46 +75,57 @@ pub(super) fn member(exchange: &mut Exchange) -> Option<Arc<Member>> {
 /// Runs the response phases, the agent's policy first: it is the inner one.
 pub(super) async fn response(
     edge: &Edge,
-    session: &Session,
+    session: &mut Session,
     response: &mut ResponseHeader,
     exchange: &mut Exchange,
 ) -> Option<Instead> {
     let status = response.status;
     exchange.answered = Some(status);
-    response_phases(edge, session, exchange, status, response).await
+    let transforms = match response_phases(edge, session, exchange, status, response).await {
+        Ok(transforms) => transforms,
+        Err(instead) => return Some(instead),
+    };
+    match response_body::begin(transforms, session, response) {
+        Ok(rewriting) => {
+            exchange.rewriting = rewriting;
+            None
+        }
+        Err(fault) => Some(body_fault(exchange, fault)),
+    }
 }
 
+/// What is to be done to the body, or what is sent instead.
 async fn response_phases(
     edge: &Edge,
     session: &Session,
     exchange: &mut Exchange,
     status: StatusCode,
     onto: &mut impl Editable,
-) -> Option<Instead> {
+) -> Result<Vec<Box<dyn Transform>>, Instead> {
+    let internal = || Instead::Page(ErrorPage::internal());
+    let mut transforms = Vec::new();
     for whose in [AGENT, OPERATOR] {
         let Some(policy) = policy_with(Phase::OnHttpResponse, whose, exchange) else {
             continue;
         };
-        let routed = exchange.routed.as_ref()?;
-        let memory = std::mem::take(exchange.memories.get_mut(whose)?);
-        let (verdict, edits, memory) = {
-            let Some(view) = View::of(session, routed) else {
-                return Some(Instead::Page(ErrorPage::internal()));
-            };
-            let mut seen = view.response(edge, status, onto.lines(), memory);
+        let routed = exchange.routed.as_ref().ok_or_else(internal)?;
+        let memory = exchange.memories.get_mut(whose).ok_or_else(internal)?;
+        let (verdict, edits, more) = {
+            let view = View::of(session, routed).ok_or_else(internal)?;
+            let mut seen = view.response(edge, status, onto.lines(), std::mem::take(memory));
             let verdict = policy.on_http_response(&mut seen).await;
-            let edits = seen.response.map(|response| response.head.into_edits());
-            (verdict, edits.unwrap_or_default(), seen.memory)
+            *memory = seen.memory;
+            let response = seen.response.ok_or_else(internal)?;
+            (verdict, response.head.into_edits(), response.transforms)
         };
-        let judged = judge(verdict, edits, onto, routed, Phase::OnHttpResponse);
-        *exchange.memories.get_mut(whose)? = memory;
-        match judged {
+        transforms.extend(more);
+        match judge(verdict, edits, onto, routed, Phase::OnHttpResponse) {
             Judged::GoOn => {}
-            Judged::Instead(instead) => return Some(instead),
-            Judged::Answer(reply) => return Some(Instead::Reply(reply)),
+            Judged::Instead(instead) => return Err(instead),
+            Judged::Answer(reply) => return Err(Instead::Reply(reply)),
         }
     }
-    None
+    Ok(transforms)
 }
 
 async fn request_phase(
@@ -116,33 +135,99 @@ async fn request_phase(
     exchange: &mut Exchange,
 ) -> Option<Instead> {
     let policy = policy_with(Phase::OnHttpRequest, whose, exchange)?;
-    let routed = exchange.routed.as_ref()?;
-    let memory = std::mem::take(exchange.memories.get_mut(whose)?);
-    let (verdict, edits, target, memory) = {
-        let Some(view) = View::of(session, routed) else {
-            return Some(Instead::Page(ErrorPage::internal()));
-        };
-        let mut seen = view.request(edge, memory);
-        let verdict = policy.on_http_request(&mut seen).await;
-        let target = seen
-            .request
-            .as_ref()
-            .and_then(|request| request.new_target());
-        let target = target.map(ToString::to_string);
-        let edits = seen.request.map(|request| request.head.into_edits());
-        (verdict, edits.unwrap_or_default(), target, seen.memory)
+    let ran = match policy.reads_request_body() {
+        true => run_with_body(edge, &policy, whose, session, exchange).await,
+        false => run_without_body(edge, &policy, whose, session, exchange).await,
+    };
+    let (Some((ran, unread)), Some(routed)) = (ran, &exchange.routed) else {
+        return Some(Instead::Page(ErrorPage::internal()));
     };
     let header = session.req_header_mut();
-    let rewritten = target.is_none_or(|target| adapt::rewrite(header, &target).is_ok());
-    let judged = match rewritten {
-        true => judge(verdict, edits, header, routed, Phase::OnHttpRequest),
-        false => Judged::Instead(Instead::Page(ErrorPage::internal())),
+    let failed = matches!(
+        &ran.verdict,
+        Verdict::Fault {
+            fault: Fault::Body(_),
+            ..
+        }
+    );
+    let changed = adapt::rewrite(header, ran.target.as_deref())
+        .and_then(|()| request_body::replace(header, &mut exchange.body, ran.body));
+    let judged = match changed {
+        Ok(()) => judge(ran.verdict, ran.edits, header, routed, Phase::OnHttpRequest),
+        Err(_) => Judged::Instead(Instead::Page(ErrorPage::internal())),
     };
-    *exchange.memories.get_mut(whose)? = memory;
-    match judged {
-        Judged::GoOn => None,
-        Judged::Instead(instead) => Some(instead),
-        Judged::Answer(reply) => Some(after_answer(edge, reply, session, exchange).await),
+    match (judged, unread) {
+        // Nothing goes on without the body that came with it.
+        (Judged::GoOn, Some(page)) => Some(Instead::Page(page)),
+        (Judged::Instead(_), Some(page)) if failed => Some(Instead::Page(page)),
+        (Judged::GoOn, None) => None,
+        (Judged::Instead(instead), _) => Some(instead),
+        (Judged::Answer(reply), _) => Some(after_answer(edge, reply, session, exchange).await),
+    }
+}
+
+/// What a policy said of a request, and the changes that it left behind.
+struct Ran {
+    verdict: Verdict,
+    edits: Vec<HeaderEdit>,
+    target: Option<String>,
+    body: Option<Bytes>,
+}
+
+async fn run_without_body(
+    edge: &Edge,
+    policy: &Policy,
+    whose: usize,
+    session: &Session,
+    exchange: &mut Exchange,
+) -> Option<(Ran, Option<ErrorPage>)> {
+    let view = View::of(session, exchange.routed.as_ref()?)?;
+    let memory = exchange.memories.get_mut(whose)?;
+    Some((run(edge, policy, &view, None, memory).await, None))
+}
+
+/// The same for a policy that may ask for the body. It gets a copy of the header, for reading the body takes the session.
+async fn run_with_body(
+    edge: &Edge,
+    policy: &Policy,
+    whose: usize,
+    session: &mut Session,
+    exchange: &mut Exchange,
+) -> Option<(Ran, Option<ErrorPage>)> {
+    let (facts, header) = (shared_connection(session)?, session.req_header().clone());
+    let view = View::apart(facts.get()?, &header, exchange.routed.as_ref()?)?;
+    let memory = exchange.memories.get_mut(whose)?;
+    let patience = edge.limits().body_read_timeout.0;
+    let mut body = RequestBody::new(session.as_mut(), &mut exchange.body, patience);
+    let ran = run(edge, policy, &view, Some(&mut body), memory).await;
+    Some((ran, body.into_refusal()))
+}
+
+async fn run<'v>(
+    edge: &'v Edge,
+    policy: &Policy,
+    view: &'v View<'v>,
+    body: Option<&'v mut dyn BodySource>,
+    memory: &mut Memory,
+) -> Ran {
+    let mut seen = view.request(edge, std::mem::take(memory));
+    if let Some(request) = &mut seen.request {
+        request.body = body;
+    }
+    let verdict = policy.on_http_request(&mut seen).await;
+    *memory = seen.memory;
+    let request = seen.request;
+    let target = request.as_ref().and_then(|request| request.new_target());
+    Ran {
+        verdict,
+        target: target.map(ToString::to_string),
+        body: request
+            .as_ref()
+            .and_then(|request| request.new_body())
+            .cloned(),
+        edits: request
+            .map(|request| request.head.into_edits())
+            .unwrap_or_default(),
     }
 }
 
@@ -162,7 +247,21 @@ async fn after_answer(
 ) -> Instead {
     let status = reply.status();
     let phases = response_phases(edge, session, exchange, status, reply.headers_mut());
-    phases.await.unwrap_or(Instead::Reply(reply))
+    let transforms = match phases.await {
+        Ok(transforms) => transforms,
+        Err(instead) => return instead,
+    };
+    match response_body::rewrite(transforms, &session.req_header().method, &mut reply) {
+        Ok(()) => Instead::Reply(reply),
+        Err(fault) => body_fault(exchange, fault),
+    }
+}
+
+fn body_fault(exchange: &Exchange, fault: BodyFault) -> Instead {
+    if let Some(routed) = &exchange.routed {
+        warn!(endpoint = %routed.endpoint.url, %fault, "a policy could not change a body");
+    }
+    Instead::Page(ErrorPage::of_body(fault, Phase::OnHttpResponse))
 }
 
 /// A verdict as the gateway carries it out.

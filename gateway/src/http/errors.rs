@@ -1,6 +1,10 @@
 //! What a client is told when the gateway itself has to answer: what happened, and what can be done.
 
-use adit_policy::{action::Refusal, canonical::BadTarget};
+use adit_policy::{
+    action::{Phase, Refusal},
+    body::BodyFault,
+    canonical::BadTarget,
+};
 use adit_wire::message::DialErrorKind;
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -182,6 +186,26 @@ impl ErrorPage {
             "the request's body took too long",
             "Send the request again, without pauses in its body.",
         )
+    }
+
+    /// A body that policies could not read or change.
+    pub(super) fn of_body(fault: BodyFault, phase: Phase) -> Self {
+        let (title, remedy) = match (fault, phase) {
+            (BodyFault::TooLarge, Phase::OnHttpRequest) => (
+                "the request's body is too large",
+                "The traffic policy of this address looks at whole bodies, which may have 10 MiB. Send less.",
+            ),
+            (BodyFault::TooLarge, _) => (
+                "the service's answer is too large for the traffic policy to change",
+                "The policy needs the whole body, or the whole message, at once. If this address is yours, send less or let the rule pass it by.",
+            ),
+            (BodyFault::Encoding, _) => (
+                "a body is encoded in a way that the traffic policy cannot undo",
+                "Use gzip, deflate, br, or no content-encoding at all.",
+            ),
+            (BodyFault::Unreadable, _) => ("a body could not be read to its end", "Try again."),
+        };
+        Self::new(fault.status(phase), fault.code(), title, remedy)
     }
 
     pub(super) fn headers_too_large() -> Self {

@@ -12,7 +12,7 @@ use adit_policy::{
 use http::{StatusCode, Uri};
 use tokio::time::Instant;
 
-use super::{errors::ErrorPage, upstream::Dial};
+use super::{errors::ErrorPage, request_body::Kept, response_body::Rewriting, upstream::Dial};
 use crate::{
     edge::Edge,
     front::running::Place,
@@ -30,6 +30,10 @@ pub(crate) struct Exchange {
     pub(super) tried: Vec<u64>,
     /// The connection to the member in use.
     pub(super) dial: Option<Arc<Dial>>,
+    /// The request's body, if a policy has read it.
+    pub(super) body: Option<Kept>,
+    /// What is to be done to the response's body.
+    pub(super) rewriting: Option<Rewriting>,
     /// Set when something other than the service's response is to be sent.
     pub(super) instead: Option<Instead>,
     /// What the policies remember, the operator's first.
@@ -85,6 +89,8 @@ impl Exchange {
             routed: None,
             tried: Vec::new(),
             dial: None,
+            body: None,
+            rewriting: None,
             instead: None,
             memories: Default::default(),
             answered: None,

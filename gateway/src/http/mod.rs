@@ -7,12 +7,15 @@
 //! - [`adapt`]: a Pingora session as a policy's exchange, and edits back onto it
 //! - [`forwarded`]: `X-Forwarded-*`, and who the client is
 //! - [`cookies`]: whose they are
+//! - [`request_body`], [`response_body`]: bodies that policies read and change
 //! - [`upstream`]: a stream to an agent as a connection that Pingora can use
 //! - [`errors`]: pages for what goes wrong; [`answer`]: writing them
 //! - [`log`]: what is told of an exchange when it has ended
 
 mod adapt;
 mod answer;
+#[cfg(test)]
+mod body_tests;
 mod cookies;
 mod decide;
 mod errors;
@@ -20,6 +23,8 @@ mod exchange;
 mod forwarded;
 mod log;
 mod proxy;
+mod request_body;
+mod response_body;
 mod route;
 mod spelling;
 mod upstream;

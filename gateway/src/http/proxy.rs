@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{HeaderMap, StatusCode, Version, header};
 use pingora_core::{Error, ErrorSource, ErrorType, Result, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
@@ -14,7 +14,9 @@ use super::{
     adapt, answer, cookies, decide,
     errors::ErrorPage,
     exchange::{Exchange, Instead},
-    log, route,
+    log,
+    response_body::{self, has_no_body},
+    route,
     upstream::Upstreams,
 };
 use crate::{edge::Edge, front::io::connection};
@@ -83,6 +85,9 @@ impl ProxyHttp for Proxy {
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
         let upgrade = session.get_header(header::UPGRADE).is_some();
+        if let Some(kept) = &mut exchange.body {
+            kept.begin_again();
+        }
         match decide::member(exchange) {
             Some(member) => Ok(self.upstreams.peer(member, exchange, upgrade)),
             None => {
@@ -133,6 +138,9 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         if let (true, Some(dial)) = (end, &exchange.dial) {
             dial.request_ended();
+        }
+        if let Some(kept) = &mut exchange.body {
+            kept.hand_on(body, end);
         }
         // HTTP/2 may end a body with an empty frame. Pingora would write it as an empty chunk and
         // then the last chunk as well, which the service takes for the next request.
@@ -210,6 +218,26 @@ impl ProxyHttp for Proxy {
         ))
     }
 
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        response_body::pass(exchange, body, end)?;
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        session: &mut Session,
+        _: &mut HeaderMap,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Bytes>> {
+        Ok(response_body::end(exchange, session).await)
+    }
+
     /// Another try on a fresh stream when a reused one had been closed by its service meanwhile.
     fn error_while_proxy(
         &self,
@@ -275,19 +303,4 @@ fn agrees(request: &RequestHeader, response: &ResponseHeader) -> bool {
 fn is_break(error: &Error) -> bool {
     *error.esource() == ErrorSource::Upstream
         && matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError)
-}
-
-/// RFC 9112 §6.3, cases 1 and 6: the header is the whole response.
-fn has_no_body(method: &Method, response: &ResponseHeader) -> bool {
-    match response.status {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => true,
-        status if status.is_informational() => false,
-        _ => {
-            *method == Method::HEAD
-                || response
-                    .headers
-                    .get(header::CONTENT_LENGTH)
-                    .is_some_and(|length| length == "0")
-        }
-    }
 }

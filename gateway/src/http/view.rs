@@ -12,7 +12,10 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::exchange::Routed;
-use crate::{edge::Edge, front::io::connection};
+use crate::{
+    edge::Edge,
+    front::io::{Connection, connection},
+};
 
 /// What an [`exchange::Exchange`] borrows from.
 pub(super) struct View<'a> {
@@ -25,8 +28,15 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn of(session: &'a Session, routed: &'a Routed) -> Option<Self> {
-        let facts = connection(session)?;
-        let header = session.req_header();
+        Self::apart(connection(session)?, session.req_header(), routed)
+    }
+
+    /// A view that leaves the session free.
+    pub(super) fn apart(
+        facts: &'a Connection,
+        header: &'a RequestHeader,
+        routed: &'a Routed,
+    ) -> Option<Self> {
         let tls = facts.agreed.map(|agreed| Tls {
             sni: facts.sni.as_ref().map_or("", |sni| sni.as_str()),
             ja4: "",

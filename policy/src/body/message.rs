@@ -102,8 +102,12 @@ impl Raw<'_> {
         for change in &mut changes {
             change.write(end, out);
         }
-        // The empty line.
-        out.extend_from_slice(self.held.get(copied..).unwrap_or_default());
+        let empty_line = self.held.get(copied..).unwrap_or_default();
+        if empty_line.starts_with(b"\n") && out.ends_with(b"\r") {
+            // Next to each other now, they would be the end of one line.
+            out.extend_from_slice(b"\n");
+        }
+        out.extend_from_slice(empty_line);
         if out.len() - begin > MESSAGE {
             return Err(BodyFault::TooLarge);
         }

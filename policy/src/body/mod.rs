@@ -57,6 +57,28 @@ pub trait Transform: fmt::Debug + Send + Sync {
     }
 }
 
+/// Sends a piece through all of these, each on what the one before has made of it. `end`: it is the last, and may be empty.
+///
+/// After a fault, and after the end, nothing more may be sent through them.
+pub fn pass(
+    transforms: &mut [Box<dyn Transform>],
+    piece: Bytes,
+    end: bool,
+) -> Result<Bytes, BodyFault> {
+    let mut piece = piece;
+    for transform in transforms {
+        let mut out = BytesMut::new();
+        if !piece.is_empty() {
+            transform.push(&piece, &mut out)?;
+        }
+        if end {
+            transform.end(&mut out)?;
+        }
+        piece = out.freeze();
+    }
+    Ok(piece)
+}
+
 /// Why a body cannot be read or changed. The client never gets a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BodyFault {
@@ -124,5 +146,37 @@ pub(crate) mod pieces {
         }
         transform.end(&mut out)?;
         Ok(out.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::bytes::Regex;
+
+    use super::{compress::Compress, decode::Decode, find_replace::FindReplace, *};
+    use coding::Coding;
+    use replacement::Replacement;
+
+    #[test]
+    fn transforms_work_in_a_row() {
+        let rules = vec![(Regex::new("secret").unwrap(), Replacement::parse("***"))];
+        let mut encoded = BytesMut::new();
+        let mut compress = Compress::new(Coding::Gzip).unwrap();
+        compress.push(b"a secret", &mut encoded).unwrap();
+        compress.end(&mut encoded).unwrap();
+        let mut row: Vec<Box<dyn Transform>> = vec![
+            Box::new(Decode::new(Coding::Gzip, 100).unwrap()),
+            Box::new(FindReplace::new(rules, 100)),
+            Box::new(Compress::new(Coding::Br).unwrap()),
+            Box::new(Decode::new(Coding::Br, 100).unwrap()),
+        ];
+        let half = encoded.split_to(encoded.len() / 2).freeze();
+        assert_eq!(pass(&mut row, half, false).unwrap(), "");
+        assert_eq!(pass(&mut row, encoded.freeze(), false).unwrap(), "");
+        assert_eq!(pass(&mut row, Bytes::new(), true).unwrap(), "a ***");
+        assert_eq!(
+            pass(&mut [], Bytes::from("as it is"), true).unwrap(),
+            "as it is"
+        );
     }
 }
