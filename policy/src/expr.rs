@@ -33,5 +33,5 @@ pub use expression::Expression;
 pub(crate) use expression::{is_true, of_any_type};
 pub(crate) use field::{Field, FromText, Interpolated, Tree, interpolation, unusable};
 pub use map::Map;
-pub(crate) use template::Template;
+pub(crate) use template::{Part, Template};
 pub use value::{Key, Text, Value};

@@ -7,6 +7,7 @@ use serde::de::{Deserializer, Error};
 
 use super::status::Status;
 use crate::action::{Action, Config, Fault, Flow, Phase, Reply, Unbuildable};
+use crate::document::scope;
 use crate::env::Env;
 use crate::exchange::Exchange;
 
@@ -14,8 +15,8 @@ use crate::exchange::Exchange;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Deny {
-    /// What the client gets, 200 to 599. Default: 403.
-    #[serde(default = "forbidden")]
+    /// What the client gets, 200 to 599. Default: 403. In `on_tcp_connect` there is nobody to tell it to.
+    #[serde(default = "forbidden", deserialize_with = "status")]
     status_code: Status,
     /// Refused, with a hint: a refusal with a body is a `custom-response`.
     #[serde(default, rename = "body")]
@@ -48,6 +49,13 @@ impl Action for Deny {
     }
 }
 
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {
+    if scope::phase() == Some(Phase::OnTcpConnect) {
+        scope::warn("`status_code` has no effect in on_tcp_connect: the connection is closed");
+    }
+    Status::deserialize(deserializer)
+}
+
 fn forbidden() -> Status {
     Status(StatusCode::FORBIDDEN)
 }
@@ -68,7 +76,9 @@ impl<'de> Deserialize<'de> for NoBody {
 mod tests {
     use http::HeaderMap;
 
-    use crate::testing::{one, policy, refused, request};
+    use crate::Policy;
+    use crate::document::{Document, read_warned};
+    use crate::testing::{ENV, connection, one, policy, refused, request};
     use crate::verdict::Verdict;
 
     #[tokio::test]
@@ -89,6 +99,25 @@ mod tests {
             assert_eq!(reply.status(), status, "{config}");
             assert!(reply.body().is_empty() && reply.headers().is_empty());
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_closed_and_a_status_for_it_warned_of() {
+        let text = one("on_tcp_connect", "deny", "{status_code: 404}");
+        let (document, warnings) = read_warned::<Document>("policy.yaml", &text).unwrap();
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            ["policy.yaml:4:31: warning: on_tcp_connect[0].actions[0].config.status_code: `status_code` has no effect in on_tcp_connect: the connection is closed
+    4 |         config: {status_code: 404}
+      |                               ^"]
+        );
+        let policy = Policy::build(document, &ENV).unwrap();
+        let verdict = policy.on_tcp_connect(&mut connection()).await;
+        assert!(matches!(verdict, Verdict::Close { .. }), "{verdict:?}");
+        let text = one("on_http_request", "deny", "{status_code: 404}");
+        let (_, warnings) = read_warned::<Document>("policy.yaml", &text).unwrap();
+        assert!(warnings.is_empty());
     }
 
     #[test]

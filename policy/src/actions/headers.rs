@@ -11,7 +11,7 @@ use crate::exchange::Exchange;
 use crate::expr::{Field, FromText, Value, interpolation, unusable};
 
 /// Most lines in one map; one more is refused.
-const LINES_MAX: usize = 100;
+pub(super) const LINES_MAX: usize = 100;
 /// Longest name in bytes; a longer one is refused.
 const NAME_MAX: usize = 256;
 /// Longest value in bytes; a longer one is refused.
@@ -81,16 +81,7 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<HeaderName, E> {
-        if text.len() > NAME_MAX {
-            return Err(E::custom(format_args!(
-                "a header name is longer than {NAME_MAX} bytes (ERR_ADIT_2208)"
-            )));
-        }
-        let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
-            return Err(E::custom(format_args!(
-                "{text:?} is not a header name (ERR_ADIT_2210)"
-            )));
-        };
+        let name = header_name(text).map_err(E::custom)?;
         if HOP_BY_HOP.contains(&name.as_str()) {
             return Err(E::custom(format_args!(
                 "header `{name}` belongs to the connection, not to a policy (ERR_ADIT_2211)"
@@ -103,6 +94,17 @@ impl Visitor<'_> for Name {
         }
         Ok(name)
     }
+}
+
+/// The name of a header, in lower case.
+pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
+    if text.len() > NAME_MAX {
+        return Err(format!(
+            "a header name is longer than {NAME_MAX} bytes (ERR_ADIT_2208)"
+        ));
+    }
+    HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| format!("{text:?} is not a header name (ERR_ADIT_2210)"))
 }
 
 /// What may stand behind the name of a header.

@@ -47,7 +47,11 @@ mod tests {
     fn only_final_statuses_are_read() {
         assert_eq!(read::<Status>("f", "599").unwrap().0.as_u16(), 599);
         for text in ["199", "600", "70000"] {
-            let message = read::<Status>("f", text).unwrap_err().first().message().to_owned();
+            let message = read::<Status>("f", text)
+                .unwrap_err()
+                .first()
+                .message()
+                .to_owned();
             assert_eq!(
                 message,
                 format!("status {text} is not from 200 to 599 (ERR_ADIT_2215)")
