@@ -33,6 +33,7 @@ mod http2;
 mod isolation;
 mod limits;
 mod policy;
+mod policy_bodies;
 mod reload;
 mod reuse;
 mod screen;
