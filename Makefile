@@ -1,6 +1,6 @@
 # Everything a developer or a CI does here is one of these targets; each is safe to run again.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench setup-build setup-test setup-check clean
+.PHONY: help build demo test check bench fuzz setup-build setup-test setup-check clean
 
 # The prefix lets `make help` be written beside each target and nowhere else.
 help: ## list these targets
@@ -21,10 +21,15 @@ check: setup-build setup-check ## formatting, lints, documentation, dependencies
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	sh scripts/check-dependencies.sh
 	sh scripts/house-rules.sh
+	sh scripts/fuzz.sh build
 
-bench: setup-build ## Adit beside its peers, one table (BENCH=--quick: one short round)
+bench: setup-build ## what a policy costs, and Adit beside its peers (BENCH=--quick: one short round)
+	cargo bench -p adit-policy --bench pipeline
 	cargo build --release --workspace --bins --examples
 	python3 benches/compare/main.py $(BENCH)
+
+fuzz: setup-check ## every fuzz target for a minute (FUZZ=5: for five seconds)
+	sh scripts/fuzz.sh run $(or $(FUZZ),60)
 
 setup-build: ## install what the build needs and is missing (cmake, a C compiler)
 	@sh scripts/setup-build.sh

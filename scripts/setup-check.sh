@@ -1,6 +1,11 @@
 #!/bin/sh
-# Installs cargo-deny, which `make check` runs, when it is missing.
+# Installs what `make check` and `make fuzz` run beside Rust, when it is missing.
 set -eu
+cd "$(dirname "$0")/.."
+. scripts/packages.sh
+
+want 'command -v c++' 'a C++ compiler: the fuzzer that looks for inputs is C++' g++ gcc-c++ gcc
+install_wanted
 
 cargo deny --version >/dev/null 2>&1 && exit 0
 
