@@ -8,7 +8,7 @@ trap 'rm -f "$breaches"' EXIT
 
 breach() { echo "$*" >>"$breaches"; }
 
-rust_files() { find . \( -path ./target -o -path './.*/*' \) -prune -o -name '*.rs' -print | sed 's|^\./||' | sort; }
+rust_files() { find . \( -path '*/target' -o -path './.*/*' \) -prune -o -name '*.rs' -print | sed 's|^\./||' | sort; }
 
 # === who may know whom (README, "The house") ===
 
