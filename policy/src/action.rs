@@ -24,6 +24,8 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     const RESULTS: Option<&'static str> = None;
     /// Whether the action reads the request's body, so that the caller lends it.
     const READS_REQUEST_BODY: bool = false;
+    /// Whether the action reads the response's body, so that the upstream is asked for it whole and plain.
+    const READS_RESPONSE_BODY: bool = false;
     /// The running half; often the config itself.
     type Action: Action + 'static;
 

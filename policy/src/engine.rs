@@ -24,6 +24,7 @@ pub struct Policy {
     phases: [Vec<Rule>; 4],
     reads_request_body: bool,
     marks_responses: bool,
+    upstream_edits: Vec<HeaderEdit>,
 }
 
 /// Why [`Policy::load`] gave none.
@@ -83,6 +84,13 @@ impl Policy {
     /// Whether an action may ask for the body of the request, so that the caller must lend it.
     pub fn reads_request_body(&self) -> bool {
         self.reads_request_body
+    }
+
+    /// What the policy asks of the service: edits of the request that goes upstream, and of nothing that a phase sees. The
+    /// caller replays them last. A policy that changes response bodies asks for whole and plain ones; later phases still
+    /// see what the client accepts.
+    pub fn upstream_edits(&self) -> &[HeaderEdit] {
+        &self.upstream_edits
     }
 
     /// Runs once per connection and endpoint, before any request.

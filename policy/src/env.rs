@@ -36,10 +36,13 @@ pub trait Random: fmt::Debug + Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// Where the `log` action writes.
+/// Where the `log` action writes, and what an operator should know of a policy.
 pub trait Log: fmt::Debug + Send + Sync {
     /// Writes one line: the endpoint's URL and the metadata as JSON.
     fn write(&self, endpoint: &str, metadata: &str);
+
+    /// Writes that a policy did not do what its author may expect, and why.
+    fn warn(&self, endpoint: &str, what: &str);
 }
 
 // === impl Env ===
@@ -152,7 +155,10 @@ struct NoLog;
 
 impl Log for NoLog {
     fn write(&self, _: &str, _: &str) {}
+
+    fn warn(&self, _: &str, _: &str) {}
 }
+
 #[derive(Debug)]
 struct SystemClock(Instant);
 

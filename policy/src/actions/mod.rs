@@ -4,16 +4,22 @@ mod add_headers;
 mod basic_auth;
 mod circuit_breaker;
 mod close_connection;
+mod compress_response;
 mod count;
 mod custom_response;
 mod deny;
+mod digests;
 mod enforce;
 mod headers;
 mod list;
 mod rate_limit;
 mod remove_headers;
+mod replacements;
+mod request_body_find_replace;
+mod response_body_find_replace;
 mod restrict_ips;
 mod results;
+mod sse_find_replace;
 mod status;
 mod verify_webhook;
 
@@ -30,12 +36,16 @@ use crate::nearest::nearest;
 /// Action types that Adit's policy language has and this version has not.
 const LATER: &[&str] = &[
     "ai-gateway",
+    "forward-internal",
+    "http-request",
     "jwt-validation",
     "oauth",
     "openid-connect",
     "owasp-crs-request",
     "owasp-crs-response",
+    "redirect",
     "saml",
+    "set-vars",
     "terminate-tls",
 ];
 
@@ -92,11 +102,15 @@ actions! {
     basic_auth::BasicAuth,
     circuit_breaker::CircuitBreaker,
     close_connection::CloseConnection,
+    compress_response::CompressResponse,
     custom_response::CustomResponse,
     deny::Deny,
     rate_limit::RateLimit,
     remove_headers::RemoveHeaders,
+    request_body_find_replace::RequestBodyFindReplace,
+    response_body_find_replace::ResponseBodyFindReplace,
     restrict_ips::RestrictIps,
+    sse_find_replace::SseFindReplace,
     verify_webhook::VerifyWebhook,
 }
 
@@ -111,6 +125,7 @@ pub(crate) fn result_name(text: &str) -> Option<&'static str> {
 pub(crate) trait ReadConfig: fmt::Debug + Send + Sync {
     fn results(&self) -> Option<&'static str>;
     fn reads_request_body(&self) -> bool;
+    fn reads_response_body(&self) -> bool;
     fn ends_the_phase(&self) -> bool;
     fn marks_responses(&self) -> bool;
     fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable>;
@@ -123,6 +138,10 @@ impl<C: Config> ReadConfig for C {
 
     fn reads_request_body(&self) -> bool {
         C::READS_REQUEST_BODY
+    }
+
+    fn reads_response_body(&self) -> bool {
+        C::READS_RESPONSE_BODY
     }
 
     fn ends_the_phase(&self) -> bool {
@@ -237,6 +256,9 @@ mod tests {
             "restrict-ips" => "{allow: [0.0.0.0/0]}",
             "basic-auth" => "{credentials: ['user:password']}",
             "remove-headers" => "{headers: [x-a]}",
+            "request-body-find-replace" | "response-body-find-replace" | "sse-find-replace" => {
+                "{replacements: [{from: a}]}"
+            }
             "verify-webhook" => "{provider: github, secret: a}",
             _ => "{}",
         }

@@ -42,7 +42,7 @@ pub struct Replaced<'a> {
 /// Holds a whole body, then runs the rules on it.
 #[derive(Debug)]
 pub struct FindReplace {
-    rules: Rules,
+    rules: Arc<Rules>,
     body: BytesMut,
     found: Arc<OnceLock<Vec<Found>>>,
 }
@@ -150,8 +150,13 @@ impl Changed<'_> {
 impl FindReplace {
     /// `cap`: see [`Rules::new`].
     pub fn new(rules: Vec<(Regex, Replacement)>, cap: usize) -> Self {
+        Self::with(Arc::new(Rules::new(rules, cap)))
+    }
+
+    /// The same with rules that many bodies share.
+    pub fn with(rules: Arc<Rules>) -> Self {
         Self {
-            rules: Rules::new(rules, cap),
+            rules,
             body: BytesMut::new(),
             found: Arc::default(),
         }

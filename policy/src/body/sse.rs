@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::BytesMut;
+use http::{HeaderMap, header};
 use memchr::memchr2;
 
 use super::{
@@ -12,6 +13,13 @@ use super::{
 
 /// The largest message, in bytes. One beyond it ends the stream: a rule that redacts must not be skipped.
 pub const MESSAGE: usize = 1024 * 1024;
+
+/// Whether a header announces an event stream.
+pub fn is_event_stream(lines: &HeaderMap) -> bool {
+    let value = lines.get(header::CONTENT_TYPE);
+    let media_type = value.and_then(|value| value.as_bytes().split(|byte| *byte == b';').next());
+    media_type.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+}
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use http::header::{ACCEPT_ENCODING, HeaderValue, IF_RANGE, RANGE};
 use thiserror::Error;
 
 use super::{Policy, Rule, Step};
 use crate::action::{Phase, Unbuildable};
 use crate::document::{Document, RuleText};
 use crate::env::Env;
+use crate::exchange::HeaderEdit;
 use crate::verdict::Place;
 
 /// A policy that was read well and cannot be built here.
@@ -66,6 +68,9 @@ fn build_rule(
         };
         policy.reads_request_body |= text.config.reads_request_body();
         policy.marks_responses |= text.config.marks_responses() && !shadow;
+        if text.config.reads_response_body() && !shadow && policy.upstream_edits.is_empty() {
+            policy.upstream_edits = for_a_whole_plain_body();
+        }
         let results = text.config.results();
         let action = text
             .config
@@ -85,4 +90,14 @@ fn build_rule(
         shadow,
         steps,
     })
+}
+
+/// A service may always answer with the whole (RFC 9110 §14.2); a part could hide from a rule what the next part completes.
+fn for_a_whole_plain_body() -> Vec<HeaderEdit> {
+    let plain = HeaderEdit::Set {
+        name: ACCEPT_ENCODING,
+        value: HeaderValue::from_static("identity"),
+    };
+    let whole = [RANGE, IF_RANGE].map(|name| HeaderEdit::Remove { name });
+    [plain].into_iter().chain(whole).collect()
 }
