@@ -102,7 +102,7 @@ impl Env {
         }
     }
 
-    /// Something that actions with the same key share, and that stays while one of them lives.
+    /// Something that actions with the same key share, in the endpoint's next policy too.
     pub(crate) fn shared_state<T: Send + Sync + 'static>(
         &self,
         key: &str,

@@ -5,6 +5,8 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use adit_policy::limit::Limiters;
+
 use crate::{counts::Counts, edge::Edge};
 
 /// Everything there is to tell.
@@ -23,6 +25,7 @@ pub(super) fn metrics(edge: &Edge) -> String {
     page.sample("adit_uptime_seconds", &[], edge.started.elapsed().as_secs());
     traffic(&mut page, edge);
     policies(&mut page, edge);
+    limits(&mut page, edge);
     page.0
 }
 
@@ -96,6 +99,24 @@ fn policies(page: &mut Page, edge: &Edge) {
         "adit_policy_loaded_timestamp_seconds",
         &[],
         loaded.unwrap_or_default().as_secs(),
+    );
+}
+
+fn limits(page: &mut Page, edge: &Edge) {
+    let limiters = Limiters::of(&edge.policy_env);
+    page.gauge(
+        "adit_rate_limit_buckets",
+        "Buckets of rate limits that are kept.",
+    );
+    page.sample("adit_rate_limit_buckets", &[], limiters.len());
+    page.counter(
+        "adit_rate_limit_buckets_dropped_total",
+        "Buckets of rate limits that were forgotten because there were too many.",
+    );
+    page.sample(
+        "adit_rate_limit_buckets_dropped_total",
+        &[],
+        limiters.dropped(),
     );
 }
 

@@ -118,7 +118,7 @@ impl Binds {
             .edge
             .without_own_port(asked)
             .map_err(|why| refused(RefusalCode::Url, why))?;
-        let policy = self.policy(&spec)?;
+        let policy = self.policy(&spec, &asked)?;
         let id = self.edge.next_member();
         let member = Arc::new(Member::new(
             id,
@@ -216,7 +216,11 @@ impl Binds {
         Ok(())
     }
 
-    fn policy(&self, spec: &EndpointSpec) -> Result<Option<AgentPolicy>, Refused> {
+    fn policy(
+        &self,
+        spec: &EndpointSpec,
+        asked: &EndpointUrl,
+    ) -> Result<Option<AgentPolicy>, Refused> {
         let Some(text) = spec
             .traffic_policy
             .as_deref()
@@ -225,8 +229,14 @@ impl Binds {
             return Ok(None);
         };
         let file = format!("traffic policy of `{}`", spec.name);
-        let policy = Policy::load(&file, text, &self.edge.policy_env)
-            .map_err(|error| refused(RefusalCode::Policy, error))?;
+        // A random name is not chosen yet; the same agent gets the same one for the same endpoint again.
+        let counters = match asked.host {
+            HostPattern::Random => format!("agent {} {}", self.session.agent_id, spec.name),
+            _ => format!("agents {asked}"),
+        };
+        let env = self.edge.policy_env.for_endpoint(&counters);
+        let policy =
+            Policy::load(&file, text, &env).map_err(|error| refused(RefusalCode::Policy, error))?;
         Ok(Some(AgentPolicy {
             policy: Arc::new(policy),
             text: Arc::from(text),

@@ -99,7 +99,7 @@ impl Policies {
         let known = self.0.iter().find(|known| known.url == url);
         let policy = match known.filter(|known| known.source == source) {
             Some(known) => known.policy.clone(),
-            None => build(entry, &source, env)?.map(Arc::new),
+            None => build(entry, &source, &env.for_endpoint(&url.to_string()))?.map(Arc::new),
         };
         Ok(Built {
             url,

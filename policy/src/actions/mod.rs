@@ -2,6 +2,7 @@
 
 mod add_headers;
 mod basic_auth;
+mod bucket_key;
 mod circuit_breaker;
 mod close_connection;
 mod compress_response;
@@ -12,6 +13,7 @@ mod digests;
 mod enforce;
 mod headers;
 mod list;
+mod ranges;
 mod rate_limit;
 mod remove_headers;
 mod replacements;

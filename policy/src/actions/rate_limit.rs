@@ -9,14 +9,15 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+use super::bucket_key::BucketKey;
 use super::count::Count;
 use super::results::{error_value, whole_seconds};
 use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
-use crate::expr::{EvalError, Expression, Key, Value, of_any_type};
+use crate::expr::Value;
 use crate::go_duration::GoDuration;
-use crate::limit::{Algorithm, KeyHasher, Limiter, Limiters, Outcome, Settings};
+use crate::limit::{Algorithm, Limiter, Limiters, Outcome, Settings};
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -59,7 +60,7 @@ pub(super) struct RateLimit {
 #[derive(Debug)]
 pub(super) struct Running {
     limiter: Arc<Limiter>,
-    bucket_key: Vec<Expression>,
+    bucket_key: BucketKey,
     enforce: bool,
     headers: Headers,
     limit: HeaderValue,
@@ -82,11 +83,10 @@ impl Config for RateLimit {
             seconds: self.rate.0,
         };
         let key = format!("rate-limit {settings:?} {}", self.name.0);
-        let limiters = env.common_state("limiters", || Limiters::new(env.random()));
-        let limiter = env.shared_state(&key, || limiters.limiter(settings));
+        let limiter = env.shared_state(&key, || Limiters::of(env).limiter(settings));
         Ok(Running {
             limiter,
-            bucket_key: self.bucket_key.0,
+            bucket_key: self.bucket_key,
             enforce: self.enforce,
             headers: self.headers,
             limit: HeaderValue::from(settings.capacity.get()),
@@ -97,19 +97,14 @@ impl Config for RateLimit {
 impl Action for Running {
     fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
         let mut key = self.limiter.key();
-        let mut readable = exchange.memory.wants_results().then(Vec::new);
-        for expression in &self.bucket_key {
-            let value = expression.value(exchange).map_err(unknown_key)?;
-            feed(&mut key, &value);
-            if let Some(readable) = &mut readable {
-                readable.push(value.to_text().into_owned());
-            }
-        }
+        let mut readable = exchange.memory.wants_results().then(String::new);
+        self.bucket_key
+            .feed(exchange, &mut key, readable.as_mut())?;
         let outcome = self.limiter.check(key, exchange.env.clock().elapsed());
         if let Some(readable) = readable {
             let limited = matches!(outcome, Outcome::Limited { .. });
             let result = Value::map([
-                ("bucket_key", Value::text(readable.join(","))),
+                ("bucket_key", Value::text(readable)),
                 ("limited", Value::Bool(limited)),
                 ("error", error_value(None)),
             ]);
@@ -159,75 +154,10 @@ impl Running {
     }
 }
 
-/// What a request's key is made of could not be known, so the request does not pass.
-fn unknown_key(error: EvalError) -> Fault {
-    Fault::Interpolation {
-        field: "bucket_key",
-        reason: error.to_string(),
-        code: error.code(2254),
-    }
-}
-
-/// Tells the hash a value: its kind first, so that no two different values are the same bytes.
-fn feed(key: &mut KeyHasher, value: &Value<'_>) {
-    match value {
-        Value::Null => key.number(0),
-        Value::Bool(value) => {
-            key.number(1);
-            key.number(u64::from(*value));
-        }
-        Value::Int(_) | Value::Uint(_) | Value::Double(_) => feed_number(key, value),
-        Value::String(text) => feed_text(key, 5, text),
-        Value::Bytes(bytes) => {
-            key.number(6);
-            key.part(bytes);
-        }
-        Value::List(items) => {
-            key.number(7);
-            key.number(items.len() as u64);
-            items.iter().for_each(|item| feed(key, item));
-        }
-        Value::Map(map) => {
-            let entries = map.entries();
-            key.number(8);
-            key.number(entries.len() as u64);
-            for (name, value) in entries.iter() {
-                feed(key, &name.clone().into_value());
-                feed(key, value);
-            }
-        }
-        Value::Timestamp(_) => feed_text(key, 9, &value.to_text()),
-        Value::Duration(_) => feed_text(key, 10, &value.to_text()),
-        Value::Type(name) => feed_text(key, 11, name),
-    }
-}
-
-/// Numbers that CEL holds for equal are the same.
-fn feed_number(key: &mut KeyHasher, value: &Value<'_>) {
-    match (value.clone().into_key(), value) {
-        (Some(Key::Int(number)), _) => {
-            key.number(2);
-            key.number(number as u64);
-        }
-        (Some(Key::Uint(number)), _) => {
-            key.number(3);
-            key.number(number);
-        }
-        _ => feed_text(key, 4, &value.to_text()),
-    }
-}
-
-fn feed_text(key: &mut KeyHasher, kind: u64, text: &str) {
-    key.number(kind);
-    key.part(text.as_bytes());
-}
-
 // === the values of the config ===
 
 /// Longest name in characters; a longer one is refused.
 const NAME_MAX: usize = 1023;
-/// Most expressions of one key; one more is refused.
-const KEY_MAX: usize = 10;
 
 /// Which answers carry the state of the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -289,27 +219,6 @@ impl<'de> Deserialize<'de> for Rate {
             .filter(|_| rate.subsec_nanos() == 0)
             .map(Self)
             .ok_or_else(|| D::Error::custom("not whole seconds from 1s to 24h (ERR_ADIT_2204)"))
-    }
-}
-
-#[derive(Debug)]
-struct BucketKey(Vec<Expression>);
-
-impl<'de> Deserialize<'de> for BucketKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Part(#[serde(deserialize_with = "of_any_type")] Expression);
-
-        let parts = Vec::<Part>::deserialize(deserializer)?;
-        match parts.len() {
-            0 => Err(D::Error::custom(
-                "`bucket_key` must not be empty (ERR_ADIT_2223)",
-            )),
-            1..=KEY_MAX => Ok(Self(parts.into_iter().map(|Part(part)| part).collect())),
-            _ => Err(D::Error::custom(format_args!(
-                "`bucket_key` has more than {KEY_MAX} expressions (ERR_ADIT_2218)"
-            ))),
-        }
     }
 }
 

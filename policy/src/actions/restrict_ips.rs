@@ -1,18 +1,17 @@
 //! `restrict-ips`: lets clients in by their address.
 
-use std::net::IpAddr;
-
 use http::StatusCode;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+use super::ranges::{Net, Ranges};
 use super::results::error_value;
 use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
-use crate::expr::{Field, FromText, Template, Value, interpolation};
-use crate::ip_set::{BadNet, IpSet, parse_net};
+use crate::expr::{Field, Value};
+use crate::ip_set::BadNet;
 
 /// Config of `restrict-ips`.
 ///
@@ -44,14 +43,6 @@ pub(super) struct RestrictIps {
     enforce: bool,
     allow: Ranges,
     deny: Ranges,
-}
-
-#[derive(Debug)]
-struct Ranges {
-    /// The field, for the log.
-    name: &'static str,
-    fixed: IpSet,
-    computed: Vec<Template>,
 }
 
 /// What was decided, and by which range.
@@ -171,71 +162,6 @@ impl Decision {
             ("matched_cidr", Value::text(matched)),
             ("error", error_value(error)),
         ])
-    }
-}
-
-// === impl Ranges ===
-
-impl Ranges {
-    fn new(name: &'static str, items: Vec<Field<Net>>) -> Self {
-        let (mut fixed, mut computed) = (Vec::new(), Vec::new());
-        for item in items {
-            match item {
-                Field::Fixed(Net(net)) => fixed.push(net),
-                Field::Computed(template) => computed.push(template),
-            }
-        }
-        Self {
-            name,
-            fixed: fixed.into_iter().collect(),
-            computed,
-        }
-    }
-
-    /// The narrowest range with this address in it; `Err` if a `${…}` yields something else than ranges.
-    fn find(
-        &self,
-        client: IpAddr,
-        exchange: &Exchange<'_>,
-    ) -> Result<Result<Option<IpNet>, BadNet>, Fault> {
-        let fixed = self.fixed.longest_match(client);
-        if self.computed.is_empty() {
-            return Ok(Ok(fixed));
-        }
-        let client = client.to_canonical();
-        let mut narrowest = fixed;
-        for template in &self.computed {
-            let value = template
-                .value(exchange)
-                .map_err(|error| interpolation(self.name, error))?;
-            let nets = match &value {
-                Value::List(items) => items
-                    .iter()
-                    .map(|item| parse_net(&item.to_text()))
-                    .collect(),
-                one => parse_net(&one.to_text()).map(|net| vec![net]),
-            };
-            let nets: Vec<IpNet> = match nets {
-                Ok(nets) => nets,
-                Err(bad) => return Ok(Err(bad)),
-            };
-            let holding = nets.into_iter().filter(|net| net.contains(&client));
-            narrowest = narrowest
-                .into_iter()
-                .chain(holding)
-                .max_by_key(IpNet::prefix_len);
-        }
-        Ok(Ok(narrowest))
-    }
-}
-
-/// A range that reads itself.
-#[derive(Clone, Copy, Debug)]
-struct Net(IpNet);
-
-impl FromText for Net {
-    fn from_text(text: &str) -> Result<Self, String> {
-        parse_net(text).map(Self).map_err(|bad| bad.to_string())
     }
 }
 

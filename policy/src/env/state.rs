@@ -1,16 +1,27 @@
-//! Counters that outlive the policy that made them, as long as its next version asks for the same ones.
+//! Counters that outlive the policy that made them: its next version finds the same ones, even if nobody held them
+//! for a while because the agent that brought the policy was away.
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Up to so many counters are kept although nobody holds them; beyond, those that nobody holds are forgotten.
+const KEPT_MAX: usize = 4_096;
 
 /// A view on all counters of an environment: those of one endpoint.
 #[derive(Clone, Debug, Default)]
 pub(super) struct States {
-    all: Arc<Mutex<HashMap<String, Weak<dyn Any + Send + Sync>>>>,
+    all: Arc<Mutex<All>>,
     of: Arc<str>,
     /// How often each key was asked for while one policy is built.
     asked: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    by_key: HashMap<String, Arc<dyn Any + Send + Sync>>,
+    /// How many are held by somebody, as of the last time that somebody looked.
+    held: usize,
 }
 
 impl States {
@@ -63,20 +74,38 @@ impl States {
     }
 
     fn find<T: Send + Sync + 'static>(&self, key: String, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all
-            .get(&key)
-            .and_then(Weak::upgrade)
-            .and_then(|state| state.downcast::<T>().ok());
-        if let Some(state) = known {
-            return state;
+        if let Some(known) = self.lock().known(&key) {
+            return known;
         }
-        // Whoever asks for something new pays for taking away what nobody holds any more.
-        all.retain(|_, state| state.strong_count() > 0);
-        let state = Arc::new(make());
-        let erased: Arc<dyn Any + Send + Sync> = Arc::<T>::clone(&state);
-        all.insert(key, Arc::downgrade(&erased));
-        state
+        // Made outside of the lock: it may be made of other states.
+        let made = Arc::new(make());
+        let mut all = self.lock();
+        if let Some(known) = all.known(&key) {
+            return known;
+        }
+        all.sweep();
+        let erased: Arc<dyn Any + Send + Sync> = Arc::<T>::clone(&made);
+        all.by_key.insert(key, erased);
+        made
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl All {
+    fn known<T: Send + Sync + 'static>(&self, key: &str) -> Option<Arc<T>> {
+        let state = self.by_key.get(key)?;
+        Arc::clone(state).downcast().ok()
+    }
+
+    /// Whoever asks for something new pays for taking away what nobody holds, when there is too much of it.
+    fn sweep(&mut self) {
+        if self.by_key.len() >= self.held * 2 + KEPT_MAX {
+            self.by_key.retain(|_, state| Arc::strong_count(state) > 1);
+            self.held = self.by_key.len();
+        }
     }
 }
 
@@ -118,11 +147,23 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_holds_is_forgotten() {
+    fn what_nobody_holds_is_kept_until_there_is_too_much_of_it() {
         let states = States::default();
-        drop(states.shared("a", || 1_u32));
-        let _held = states.shared("b", || 2_u32);
-        assert_eq!(*states.shared("a", || 3_u32), 3);
-        assert_eq!(*states.shared("b", || 4_u32), 2);
+        drop(states.shared("a", || 1));
+        assert_eq!(*states.shared("a", || 2), 1);
+        let held = states.shared("b", || 3);
+        for number in 0..KEPT_MAX {
+            states.shared(&number.to_string(), || number);
+        }
+        assert_eq!(*states.shared("a", || 4), 4);
+        assert_eq!(*states.shared("b", || 5), *held);
+        assert!(states.lock().by_key.len() < 5);
+    }
+
+    #[test]
+    fn a_state_may_be_made_of_another() {
+        let states = States::default();
+        let made = states.shared("a", || *states.common("b", || 1) + 1);
+        assert_eq!(*made, 2);
     }
 }

@@ -26,7 +26,7 @@ use self::key::Key;
 pub use self::key::KeyHasher;
 use self::tokens::Tokens;
 use self::window::Window;
-use crate::env::Random;
+use crate::env::{Env, Random};
 
 /// How many buckets one process keeps. Beyond, the least recently used is forgotten: its key has its whole capacity
 /// again. This is about 85 MB.
@@ -104,6 +104,11 @@ pub struct Limiter {
 // === impl Limiters ===
 
 impl Limiters {
+    /// Those that all policies of an environment share.
+    pub fn of(env: &Env) -> Arc<Self> {
+        env.common_state("limiters", || Self::new(env.random()))
+    }
+
     /// Keeps up to [`BUCKETS_MAX`] buckets.
     pub fn new(random: &dyn Random) -> Self {
         // So many that cores seldom meet, and so few buckets for each that its hash table just fits them.
@@ -251,7 +256,6 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::env::Env;
 
     const ONE_PER_MINUTE: Settings = Settings {
         algorithm: Algorithm::SlidingWindow,
