@@ -1,14 +1,18 @@
 //! What the requests of a `rate-limit` are told apart by.
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer};
 
+use super::list::Bounds;
 use crate::action::Fault;
 use crate::exchange::Exchange;
 use crate::expr::{EvalError, Expression, Key, Value, of_any_type};
 use crate::limit::KeyHasher;
 
-/// Most expressions of one key; one more is refused.
-const EXPRESSIONS_MAX: usize = 10;
+const BOUNDS: Bounds = Bounds {
+    field: "bucket_key",
+    max: 10,
+    code: 2218,
+};
 
 /// 1 to 10 expressions of any type.
 #[derive(Debug)]
@@ -44,16 +48,8 @@ impl<'de> Deserialize<'de> for BucketKey {
         #[derive(serde::Deserialize)]
         struct Part(#[serde(deserialize_with = "of_any_type")] Expression);
 
-        let parts = Vec::<Part>::deserialize(deserializer)?;
-        match parts.len() {
-            0 => Err(D::Error::custom(
-                "`bucket_key` must not be empty (ERR_ADIT_2223)",
-            )),
-            1..=EXPRESSIONS_MAX => Ok(Self(parts.into_iter().map(|Part(part)| part).collect())),
-            _ => Err(D::Error::custom(format_args!(
-                "`bucket_key` has more than {EXPRESSIONS_MAX} expressions (ERR_ADIT_2218)"
-            ))),
-        }
+        let parts = BOUNDS.read::<Part, D>(deserializer)?;
+        Ok(Self(parts.into_iter().map(|Part(part)| part).collect()))
     }
 }
 

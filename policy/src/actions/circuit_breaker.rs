@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::count::Count;
+use super::enforce::Enforce;
 use super::results::whole_seconds;
 use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Unbuildable};
 use crate::breaker::{Admission, Breaker, Thresholds, Ticket};
@@ -44,8 +45,8 @@ pub(super) struct CircuitBreaker {
     _num_buckets: Buckets,
     /// Whether requests are refused. Default: true. If false, requests are counted and none is refused;
     /// `actions.ngrok.circuit_breaker.state` tells what would be.
-    #[serde(default = "yes")]
-    enforce: bool,
+    #[serde(default)]
+    enforce: Enforce,
 }
 
 /// A breaker of this gateway.
@@ -53,7 +54,7 @@ pub(super) struct CircuitBreaker {
 pub(super) struct Running {
     breaker: Arc<Breaker>,
     env: Arc<Env>,
-    enforce: bool,
+    enforce: Enforce,
 }
 
 impl Config for CircuitBreaker {
@@ -93,10 +94,10 @@ impl Action for Running {
             let result = Value::map([("state", Value::text(state.name()))]);
             exchange.memory.set_result("circuit_breaker", result);
         }
-        match refused {
-            Some(retry_after) if self.enforce => Ok(Flow::Refuse(open(retry_after))),
-            _ => Ok(Flow::Next),
-        }
+        Ok(match refused {
+            Some(retry_after) => self.enforce.refuse(|| open(retry_after)),
+            None => Flow::Next,
+        })
     }
 }
 
@@ -142,10 +143,6 @@ fn ten() -> Count {
 
 fn ten_seconds() -> Stretch {
     Stretch(Duration::from_secs(10))
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Debug)]

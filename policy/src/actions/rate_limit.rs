@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error};
 
 use super::bucket_key::BucketKey;
 use super::count::Count;
+use super::enforce::Enforce;
 use super::results::{error_value, whole_seconds};
 use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Unbuildable};
 use crate::env::Env;
@@ -48,8 +49,8 @@ pub(super) struct RateLimit {
     bucket_key: BucketKey,
     /// Whether requests are refused. Default: true. If false, they are counted as if they were, and
     /// `actions.ngrok.rate_limit.limited` tells what would be.
-    #[serde(default = "yes")]
-    enforce: bool,
+    #[serde(default)]
+    enforce: Enforce,
     /// Adit only: which answers carry `ratelimit-limit`, `ratelimit-remaining` and `ratelimit-reset` (seconds until
     /// the whole capacity is free): `refused`, `always` or `never`. Default: `refused`.
     #[serde(default)]
@@ -61,7 +62,7 @@ pub(super) struct RateLimit {
 pub(super) struct Running {
     limiter: Arc<Limiter>,
     bucket_key: BucketKey,
-    enforce: bool,
+    enforce: Enforce,
     headers: Headers,
     limit: HeaderValue,
 }
@@ -110,37 +111,38 @@ impl Action for Running {
             ]);
             exchange.memory.set_result("rate_limit", result);
         }
-        match outcome {
-            Outcome::Limited { retry_after, .. } if self.enforce => {
-                let mut refusal = Refusal::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    50010,
-                    "too many requests; try again later",
-                )
-                .with(
-                    RETRY_AFTER,
-                    HeaderValue::from(whole_seconds(retry_after).max(1)),
-                );
-                if self.headers != Headers::Never {
-                    refusal.headers.extend(self.lines(&outcome));
-                }
-                Ok(Flow::Refuse(refusal))
+        let flow = match outcome {
+            Outcome::Passed { .. } => Flow::Next,
+            Outcome::Limited { retry_after, .. } => {
+                self.enforce.refuse(|| self.refusal(retry_after, &outcome))
             }
-            _ => {
-                if self.headers == Headers::Always {
-                    for (name, value) in self.lines(&outcome) {
-                        exchange.memory.mark_response(name, value);
-                    }
-                }
-                Ok(Flow::Next)
+        };
+        if self.headers == Headers::Always && matches!(flow, Flow::Next) {
+            for (name, value) in self.lines(&outcome) {
+                exchange.memory.mark_response(name, value);
             }
         }
+        Ok(flow)
     }
 }
 
 // === impl Running ===
 
 impl Running {
+    fn refusal(&self, retry_after: Duration, outcome: &Outcome) -> Refusal {
+        let seconds = whole_seconds(retry_after).max(1);
+        let mut refusal = Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            50010,
+            "too many requests; try again later",
+        )
+        .with(RETRY_AFTER, HeaderValue::from(seconds));
+        if self.headers != Headers::Never {
+            refusal.headers.extend(self.lines(outcome));
+        }
+        refusal
+    }
+
     fn lines(&self, outcome: &Outcome) -> [(HeaderName, HeaderValue); 3] {
         let (remaining, reset) = match outcome {
             Outcome::Passed { remaining, reset } => (*remaining, *reset),
@@ -167,10 +169,6 @@ enum Headers {
     Refused,
     Always,
     Never,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Debug)]
@@ -479,11 +477,11 @@ mod tests {
             ),
             (
                 "capacity: 1; bucket_key: []",
-                "`bucket_key` must not be empty (ERR_ADIT_2223)",
+                "`bucket_key` needs at least one item (ERR_ADIT_2223)",
             ),
             (
                 "capacity: 1; bucket_key: ['1', '1', '1', '1', '1', '1', '1', '1', '1', '1', '1']",
-                "`bucket_key` has more than 10 expressions (ERR_ADIT_2218)",
+                "more than 10 items in `bucket_key` (ERR_ADIT_2218)",
             ),
             (
                 "capacity: 1; bucket_key: ['conn.client_up']",

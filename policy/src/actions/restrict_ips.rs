@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+use super::enforce::Enforce;
 use super::ranges::{Net, Ranges};
 use super::results::error_value;
 use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Unbuildable};
@@ -22,8 +23,8 @@ use crate::ip_set::BadNet;
 #[serde(deny_unknown_fields)]
 struct Said {
     /// Whether clients are kept out. Default: true. If false, only `actions.ngrok.restrict_ips` is set.
-    #[serde(default = "yes")]
-    enforce: bool,
+    #[serde(default)]
+    enforce: Enforce,
     /// Who gets in: ranges such as `10.0.0.0/8`, or single addresses, at least one. An item that is one `${…}` may
     /// yield a list. What comes out of a `${…}` and is no range keeps everybody out.
     #[serde(default)]
@@ -40,7 +41,7 @@ struct Said {
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Said")]
 pub(super) struct RestrictIps {
-    enforce: bool,
+    enforce: Enforce,
     allow: Ranges,
     deny: Ranges,
 }
@@ -69,21 +70,30 @@ impl Config for RestrictIps {
 
 impl Action for RestrictIps {
     fn on_tcp_connect(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        Ok(match self.admits(exchange)? {
-            true => Flow::Next,
-            false => Flow::Close,
+        // There is nobody yet to whom a refusal could be explained.
+        Ok(match self.on_http_request(exchange)? {
+            Flow::Refuse(_) => Flow::Close,
+            flow => flow,
         })
     }
 
     fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        Ok(match self.admits(exchange)? {
-            true => Flow::Next,
-            false => Flow::Refuse(Refusal::new(
+        let decision = self.decide(exchange)?;
+        if exchange.memory.wants_results() {
+            exchange
+                .memory
+                .set_result("restrict_ips", decision.result());
+        }
+        if decision.allowed {
+            return Ok(Flow::Next);
+        }
+        Ok(self.enforce.refuse(|| {
+            Refusal::new(
                 StatusCode::FORBIDDEN,
                 3203,
                 "your address is not allowed here",
-            )),
-        })
+            )
+        }))
     }
 
     fn on_http_response(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
@@ -94,16 +104,6 @@ impl Action for RestrictIps {
 // === impl RestrictIps ===
 
 impl RestrictIps {
-    fn admits(&self, exchange: &mut Exchange<'_>) -> Result<bool, Fault> {
-        let decision = self.decide(exchange)?;
-        if exchange.memory.wants_results() {
-            exchange
-                .memory
-                .set_result("restrict_ips", decision.result());
-        }
-        Ok(decision.allowed || !self.enforce)
-    }
-
     fn decide(&self, exchange: &Exchange<'_>) -> Result<Decision, Fault> {
         let client = exchange.conn.client.ip();
         let found = self.deny.find(client, exchange)?;
@@ -144,10 +144,6 @@ impl TryFrom<Said> for RestrictIps {
             deny: Ranges::new("deny", said.deny),
         })
     }
-}
-
-fn yes() -> bool {
-    true
 }
 
 // === impl Decision ===
