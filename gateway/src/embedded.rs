@@ -138,6 +138,7 @@ fn config(
     let local = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     Ok(Config {
         domain: Host::parse(DOMAIN).map_err(|error| TlsError::LocalCa(error.to_string()))?,
+        region: "default".into(),
         listen: Listen {
             https: local(https),
             http: local(http),
@@ -157,6 +158,7 @@ fn config(
         endpoints: Vec::new(),
         limits: Limits::default(),
         origin: None,
+        warnings: Vec::new(),
     })
 }
 

@@ -8,7 +8,7 @@ use std::{
 use adit_policy::{
     LoadError,
     canonical::Host,
-    document::{self, Document, Mistakes},
+    document::{self, Document, Mistake, Mistakes},
     endpoint_url::EndpointUrl,
 };
 use ipnet::IpNet;
@@ -30,6 +30,9 @@ use crate::{agents::Acl, token::TokenHash};
 pub struct Config {
     /// Agents that ask for no particular URL get a random name under this domain.
     pub domain: Host,
+    /// The name of this gateway's location; policies see it as `conn.server_region`. Default `default`.
+    #[serde(default = "default_region")]
+    pub region: String,
     /// Addresses to listen on.
     #[serde(default)]
     pub listen: Listen,
@@ -54,6 +57,9 @@ pub struct Config {
     /// The file it was read from, to be read again.
     #[serde(skip)]
     pub(crate) origin: Option<Origin>,
+    /// What is right in that file, and probably not what was meant.
+    #[serde(skip)]
+    pub(crate) warnings: Vec<Mistake>,
 }
 
 /// The `tls:` block.
@@ -156,7 +162,9 @@ impl Config {
 
     /// The same for a text that was read already.
     pub(crate) fn parse(path: &Path, text: Arc<str>) -> Result<Self, ConfigError> {
-        let mut config: Self = document::read(&path.display().to_string(), &text)?;
+        let file = path.display().to_string();
+        let (mut config, warnings): (Self, _) = document::read_warned(&file, &text)?;
+        config.warnings = warnings;
         config.resolve(path.parent().unwrap_or_else(|| Path::new(".")));
         config.origin = Some(Origin {
             file: path.to_owned(),
@@ -232,6 +240,10 @@ impl EndpointEntry {
             ..self.url.clone()
         }
     }
+}
+
+fn default_region() -> String {
+    "default".into()
 }
 
 fn default_data_dir() -> PathBuf {

@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use adit_policy::{Policy, endpoint_url::EndpointUrl, env::Env};
+use adit_policy::{
+    LoadError, Policy,
+    document::{Document, Mistake, read_warned},
+    endpoint_url::EndpointUrl,
+    env::Env,
+};
+use tracing::warn;
 
 use super::{ConfigErrors, texts::Texts};
 use crate::{
@@ -46,6 +52,10 @@ impl Policies {
             .origin
             .as_ref()
             .map(|origin| Arc::clone(&origin.text));
+        let inside = Source::Inside(whole.clone());
+        if !known.0.iter().any(|known| known.source == inside) {
+            tell(&config.warnings);
+        }
         let mut built = Vec::with_capacity(config.endpoints.len());
         let mut mistakes = Vec::new();
         for entry in std::mem::take(&mut config.endpoints) {
@@ -125,14 +135,25 @@ impl Built {
 fn build(entry: EndpointEntry, source: &Source, env: &Env) -> Result<Option<Policy>, ConfigError> {
     let built = match (entry.traffic_policy, entry.traffic_policy_file, source) {
         (Some(document), ..) => Policy::build(document, env).map_err(Into::into),
-        (None, Some(file), Source::File(text)) => {
-            Policy::load(&file.display().to_string(), text, env)
-        }
+        (None, Some(file), Source::File(text)) => load(&file.display().to_string(), text, env),
         _ => return Ok(None),
     };
     built
         .map(Some)
         .map_err(|error| ConfigError::Policy(Box::new(error)))
+}
+
+fn load(file: &str, text: &str, env: &Env) -> Result<Policy, LoadError> {
+    let (document, warnings) = read_warned::<Document>(file, text)?;
+    tell(&warnings);
+    Ok(Policy::build(document, env)?)
+}
+
+/// Once, when the text is new: what is right, and probably not what was meant.
+fn tell(warnings: &[Mistake]) {
+    for warning in warnings {
+        warn!("{warning}");
+    }
 }
 
 #[cfg(test)]
