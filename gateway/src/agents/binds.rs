@@ -231,7 +231,10 @@ impl Binds {
         let file = format!("traffic policy of `{}`", spec.name);
         // A random name is not chosen yet; the same agent gets the same one for the same endpoint again.
         let counters = match asked.host {
-            HostPattern::Random => format!("agent {} {}", self.session.agent_id, spec.name),
+            HostPattern::Random => format!(
+                "agent {} {} {}",
+                self.session.owner, self.session.agent_id, spec.name
+            ),
             _ => format!("agents {asked}"),
         };
         let env = self.edge.policy_env.for_endpoint(&counters);
