@@ -21,6 +21,10 @@ pub struct Memory {
     results: Vec<(&'static str, Value<'static>)>,
     wants_results: bool,
     spent: Spent,
+    /// Bytes that were written to the log.
+    logged: Spent,
+    /// Whether the rule that runs is only tried.
+    is_trial: bool,
     now: OnceLock<Timestamp>,
     watches: Vec<Box<dyn Watch>>,
     marks: Vec<(HeaderName, HeaderValue)>,
@@ -28,7 +32,7 @@ pub struct Memory {
     trace: Option<Box<Trace>>,
 }
 
-/// Cost units that were spent. One thread counts at a time, so nothing is locked for it.
+/// How much of something was used. One thread counts at a time, so nothing is locked for it.
 #[derive(Debug, Default)]
 pub(crate) struct Spent(AtomicU64);
 
@@ -174,6 +178,16 @@ impl Memory {
         &self.spent
     }
 
+    /// Bytes that were written to the log.
+    pub(crate) fn logged(&self) -> &Spent {
+        &self.logged
+    }
+
+    /// Whether the rule that runs is only tried, so that it must not be heard of outside.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.is_trial
+    }
+
     pub(crate) fn trace_mut(&mut self) -> Option<&mut Trace> {
         self.trace.as_deref_mut()
     }
@@ -190,6 +204,7 @@ impl Memory {
             wants_results: self.wants_results,
             spent: Spent(AtomicU64::new(self.spent.total())),
             now: self.now.clone(),
+            is_trial: true,
             ..Self::default()
         }
     }
@@ -198,14 +213,14 @@ impl Memory {
 // === impl Spent ===
 
 impl Spent {
-    /// Spends some more; the total.
+    /// Uses some more; the total.
     pub(crate) fn add(&self, units: u64) -> u64 {
         let total = self.total().saturating_add(units);
         self.0.store(total, Ordering::Relaxed);
         total
     }
 
-    fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -18,7 +18,7 @@ use super::list::Bounds;
 use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
-use crate::expr::{Field, FromText, Part, Value, interpolation, json};
+use crate::expr::{Field, FromText, Part, Value, interpolation};
 
 /// Most credentials; one more is refused.
 const CREDENTIALS_MAX: usize = 100;
@@ -96,7 +96,7 @@ impl BasicAuth {
         for (index, credential) in self.credentials.iter().enumerate() {
             match credential.get(exchange)? {
                 Ok(known) => found |= known.0.ct_eq(&presented.0),
-                Err(reason) => log(exchange, index, &reason),
+                Err(reason) => warn(exchange, index, &reason),
             }
         }
         Ok(found.into())
@@ -104,11 +104,12 @@ impl BasicAuth {
 }
 
 /// Says that a credential takes part no more, which is nobody's fault but the policy's.
-fn log(exchange: &Exchange<'_>, index: usize, reason: &str) {
-    let told = format!("credentials[{index}] is ignored: {reason}");
-    let told = json::encode(&Value::map([("basic-auth", Value::text(told))]));
-    let endpoint = exchange.endpoint.url.to_string();
-    exchange.env.log().write(&endpoint, &told);
+fn warn(exchange: &Exchange<'_>, index: usize, reason: &str) {
+    if !exchange.memory.is_trial() {
+        let what = format!("basic-auth ignores credentials[{index}]: {reason}");
+        let endpoint = exchange.endpoint.url.to_string();
+        exchange.env.log().warn(&endpoint, &what);
+    }
 }
 
 /// Whether the client tried to sign in, well or not.

@@ -28,22 +28,13 @@ impl Bounds {
             items,
         })
     }
-}
 
-struct ListVisitor<T> {
-    bounds: Bounds,
-    items: PhantomData<T>,
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-        let Bounds { field, max, code } = self.bounds;
+    /// The items of a list, if they are within these bounds.
+    pub(super) fn items<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
+        self,
+        mut list: A,
+    ) -> Result<Vec<T>, A::Error> {
+        let Self { field, max, code } = self;
         let mut items = Vec::new();
         while let Some(item) = list.next_element()? {
             if items.len() == max {
@@ -59,5 +50,22 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
             ))),
             false => Ok(items),
         }
+    }
+}
+
+struct ListVisitor<T> {
+    bounds: Bounds,
+    items: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+        self.bounds.items(list)
     }
 }

@@ -13,6 +13,7 @@ mod digests;
 mod enforce;
 mod headers;
 mod list;
+mod log;
 mod ranges;
 mod rate_limit;
 mod remove_headers;
@@ -21,6 +22,7 @@ mod request_body_find_replace;
 mod response_body_find_replace;
 mod restrict_ips;
 mod results;
+mod set_vars;
 mod sse_find_replace;
 mod status;
 mod verify_webhook;
@@ -38,16 +40,12 @@ use crate::nearest::nearest;
 /// Action types that Adit's policy language has and this version has not.
 const LATER: &[&str] = &[
     "ai-gateway",
-    "forward-internal",
-    "http-request",
     "jwt-validation",
     "oauth",
     "openid-connect",
     "owasp-crs-request",
     "owasp-crs-response",
-    "redirect",
     "saml",
-    "set-vars",
     "terminate-tls",
 ];
 
@@ -107,11 +105,13 @@ actions! {
     compress_response::CompressResponse,
     custom_response::CustomResponse,
     deny::Deny,
+    log::Log,
     rate_limit::RateLimit,
     remove_headers::RemoveHeaders,
     request_body_find_replace::RequestBodyFindReplace,
     response_body_find_replace::ResponseBodyFindReplace,
     restrict_ips::RestrictIps,
+    set_vars::SetVars,
     sse_find_replace::SseFindReplace,
     verify_webhook::VerifyWebhook,
 }
@@ -257,6 +257,8 @@ mod tests {
             }
             "restrict-ips" => "{allow: [0.0.0.0/0]}",
             "basic-auth" => "{credentials: ['user:password']}",
+            "log" => "{metadata: {a: '${conn.client_ip}'}}",
+            "set-vars" => "{vars: [{a: '${conn.client_ip}'}]}",
             "remove-headers" => "{headers: [x-a]}",
             "request-body-find-replace" | "response-body-find-replace" | "sse-find-replace" => {
                 "{replacements: [{from: a}]}"

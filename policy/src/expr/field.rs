@@ -7,7 +7,6 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::expression::placed;
 use super::template::{Compiled, Template};
-use super::value::Value;
 use crate::action::Fault;
 use crate::exchange::Exchange;
 use crate::secret::Secret;
@@ -131,17 +130,4 @@ impl<T: FromText> Visitor<'_> for FieldVisitor<T> {
             Compiled::Computed(template) => Ok(Field::Computed(template)),
         }
     }
-}
-
-/// A value of a document in which every text may hold `${…}`: maps and lists at any depth.
-#[derive(Clone, Debug)]
-pub(crate) enum Tree {
-    /// The same for every exchange.
-    Fixed(Value<'static>),
-    /// A text to be filled in.
-    Computed(Template),
-    /// A list of such values.
-    List(Vec<Self>),
-    /// A map of such values.
-    Map(Vec<(String, Self)>),
 }
