@@ -1,6 +1,7 @@
 //! The engine: walks the rules of a phase in order until one action ends it.
 
 mod build;
+mod messages;
 mod shadow;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub use build::BuildError;
 #[derive(Debug, Default)]
 pub struct Policy {
     /// By [`Phase::index`].
-    phases: [Vec<Rule>; 4],
+    phases: [Arc<[Rule]>; 4],
     reads_request_body: bool,
     marks_responses: bool,
     upstream_edits: Vec<HeaderEdit>,
@@ -72,13 +73,14 @@ impl Policy {
 
     /// Whether no phase has a rule.
     pub fn is_empty(&self) -> bool {
-        self.phases.iter().all(Vec::is_empty)
+        self.phases.iter().all(|rules| rules.is_empty())
     }
 
     /// Whether anything runs in a phase; if not, the caller need not prepare for it.
     pub fn has_phase(&self, phase: Phase) -> bool {
-        let marks = phase == Phase::OnHttpResponse && self.marks_responses;
-        marks || !self.rules(phase).is_empty()
+        let messages = !self.rules(Phase::OnEventStreamMessage).is_empty();
+        let besides = phase == Phase::OnHttpResponse && (self.marks_responses || messages);
+        besides || !self.rules(phase).is_empty()
     }
 
     /// Whether an action may ask for the body of the request, so that the caller must lend it.
@@ -123,33 +125,40 @@ impl Policy {
                 response.head.set(name, value).unwrap_or_default();
             }
         }
+        let messages = self.phase(Phase::OnEventStreamMessage);
+        if messages.is_empty() {
+            return self.run_http_response(exchange).await;
+        }
+        let at = match messages::prepare(exchange) {
+            Ok(at) => at,
+            Err(fault) => return undecided(fault),
+        };
+        match (self.run_http_response(exchange).await, at) {
+            (Verdict::Continue, Some(at)) => match messages::begin(messages, at, exchange) {
+                Ok(()) => Verdict::Continue,
+                Err(fault) => undecided(fault),
+            },
+            (verdict, _) => verdict,
+        }
+    }
+
+    /// Runs on one message of an event stream; `exchange.message` must be there. Whoever sends a response through
+    /// `exchange.response.transforms` need not call it: [`Policy::on_http_response`] has put it among them.
+    pub fn on_event_stream_message(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        messages::run(self.rules(Phase::OnEventStreamMessage), exchange)
+    }
+
+    async fn run_http_response(&self, exchange: &mut Exchange<'_>) -> Verdict {
         self.run(Phase::OnHttpResponse, Position::default(), exchange)
             .await
     }
 
-    /// Runs on one message of an event stream; `exchange.message` must be there.
-    pub fn on_event_stream_message(&self, exchange: &mut Exchange<'_>) -> Verdict {
-        let phase = Phase::OnEventStreamMessage;
-        exchange.memory.begin_phase();
-        for (index, rule) in self.rules(phase).iter().enumerate() {
-            if let Err(verdict) = rule.admit(phase, index, exchange) {
-                match verdict {
-                    Some(verdict) => return *verdict,
-                    None => continue,
-                }
-            }
-            for (action, step) in rule.steps.iter().enumerate() {
-                let flow = step.begin(phase, exchange);
-                if let Some(verdict) = verdict(flow, || rule.place(phase, index, action)) {
-                    return verdict;
-                }
-            }
-        }
-        Verdict::Continue
+    fn phase(&self, phase: Phase) -> &Arc<[Rule]> {
+        &self.phases[phase.index()]
     }
 
     fn rules(&self, phase: Phase) -> &[Rule] {
-        &self.phases[phase.index()]
+        self.phase(phase)
     }
 
     async fn run(&self, phase: Phase, from: Position, exchange: &mut Exchange<'_>) -> Verdict {
@@ -329,6 +338,17 @@ async fn traced(
         rule.actions.push(told);
     }
     flow
+}
+
+/// A fault of the messages' phase before there is a message.
+fn undecided(fault: Fault) -> Verdict {
+    let by = Place {
+        phase: Phase::OnEventStreamMessage,
+        rule: 0,
+        name: None,
+        action: None,
+    };
+    Verdict::Fault { fault, by }
 }
 
 /// The end of a phase, if the flow ends it.

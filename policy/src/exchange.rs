@@ -2,6 +2,7 @@
 
 mod conn;
 mod head;
+mod kept;
 mod request;
 
 use http::StatusCode;
@@ -9,6 +10,7 @@ use http::header::HeaderMap;
 
 pub use conn::{Conn, Endpoint, Tls};
 pub use head::{Head, HeaderEdit};
+pub(crate) use kept::Kept;
 pub use request::Request;
 
 use crate::action::Fault;

@@ -204,6 +204,10 @@ impl ErrorPage {
                 "Use gzip, deflate, br, or no content-encoding at all.",
             ),
             (BodyFault::Unreadable, _) => ("a body could not be read to its end", "Try again."),
+            (BodyFault::Undecided(_), _) => (
+                "the traffic policy could not decide about the service's answer",
+                "If this address is yours, the gateway's log names the rule.",
+            ),
         };
         Self::new(fault.status(phase), fault.code(), title, remedy)
     }

@@ -124,8 +124,11 @@ impl ProxyHttp for Proxy {
         &self,
         _: &mut Session,
         request: &mut RequestHeader,
-        _: &mut Exchange,
+        exchange: &mut Exchange,
     ) -> Result<()> {
+        for policy in exchange.policies().iter().flatten() {
+            adapt::replay(policy.upstream_edits().to_vec(), request)?;
+        }
         cookies::withhold_own(request)
     }
 

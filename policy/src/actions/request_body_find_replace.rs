@@ -132,7 +132,7 @@ mod tests {
         body: impl Into<Bytes>,
     ) -> Result<(Option<Bytes>, http::HeaderMap), u16> {
         let then = "      - type: add-headers
-        config: {headers: {x-found: '=${actions.ngrok.request_body_find_replace.replacements}'}}\n";
+        config: {headers: {x-length: '${req.content_length}', x-found: '=${actions.ngrok.request_body_find_replace.replacements}'}}\n";
         let policy = policy(&(one(ON, "request-body-find-replace", config) + then));
         assert!(policy.reads_request_body());
         let came = lines(came);
@@ -156,7 +156,10 @@ mod tests {
         let came = [("content-length", "16"), ("digest", "x")];
         let (body, head) = run(config, &came, "a secret: secret").await.unwrap();
         assert_eq!(body.unwrap(), "ae:e");
-        assert_eq!(head["content-length"], "4");
+        assert_eq!(
+            (&head["content-length"], &head["x-length"]),
+            (&"4".parse().unwrap(), &"4".parse().unwrap())
+        );
         assert!(!head.contains_key("digest"));
         assert_eq!(
             head["x-found"],

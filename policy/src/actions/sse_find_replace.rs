@@ -18,7 +18,8 @@ use crate::expr::{Field, FromText};
 #[serde(deny_unknown_fields)]
 pub(super) struct SseFindReplace {
     /// What is found and what takes its place, in order: each on what the one before has left. A message of more than
-    /// 1 MiB ends the stream.
+    /// 1 MiB ends the stream, and so does one that cannot be decided about. The service is asked for plain bodies; a stream
+    /// in gzip, deflate or br is decoded.
     replacements: Entries<InMessage>,
 }
 
@@ -59,6 +60,7 @@ impl Config for SseFindReplace {
     const TYPE: &'static str = "sse-find-replace";
     const PHASES: &'static [Phase] = &[Phase::OnEventStreamMessage];
     const RESULTS: Option<&'static str> = Some("sse_find_replace");
+    const READS_RESPONSE_BODY: bool = true;
     type Action = Replace;
 
     fn build(self, _: &Env) -> Result<Replace, Unbuildable> {

@@ -93,6 +93,9 @@ pub enum BodyFault {
         "the body's content-encoding cannot be undone: use gzip, deflate or br (ERR_ADIT_3904)"
     )]
     Encoding,
+    /// A rule about its messages could not decide, with the number of the reason.
+    #[error("a policy could not decide about a message of the body (ERR_ADIT_{0})")]
+    Undecided(u16),
 }
 
 // === impl BodyFault ===
@@ -104,6 +107,7 @@ impl BodyFault {
             Self::Unreadable => 3902,
             Self::TooLarge => 3903,
             Self::Encoding => 3904,
+            Self::Undecided(code) => code,
         }
     }
 
@@ -112,7 +116,7 @@ impl BodyFault {
         match (self, phase) {
             (Self::TooLarge, Phase::OnHttpRequest) => StatusCode::PAYLOAD_TOO_LARGE,
             (Self::TooLarge | Self::Encoding, _) => StatusCode::BAD_GATEWAY,
-            (Self::Unreadable, _) => StatusCode::INTERNAL_SERVER_ERROR,
+            (Self::Unreadable | Self::Undecided(_), _) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

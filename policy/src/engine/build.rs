@@ -33,10 +33,11 @@ impl Policy {
         let env = env.for_building();
         let mut policy = Self::default();
         for (phase, rules) in Phase::ALL.iter().zip(phases) {
-            for (index, rule) in rules.into_iter().enumerate() {
-                let rule = build_rule(*phase, index, rule, &results_read, &env, &mut policy)?;
-                policy.phases[phase.index()].push(rule);
-            }
+            let rules = rules.into_iter().enumerate().map(|(index, rule)| {
+                build_rule(*phase, index, rule, &results_read, &env, &mut policy)
+            });
+            let rules = rules.collect::<Result<_, BuildError>>()?;
+            policy.phases[phase.index()] = rules;
         }
         Ok(policy)
     }
@@ -68,8 +69,8 @@ fn build_rule(
         };
         policy.reads_request_body |= text.config.reads_request_body();
         policy.marks_responses |= text.config.marks_responses() && !shadow;
-        if text.config.reads_response_body() && !shadow && policy.upstream_edits.is_empty() {
-            policy.upstream_edits = for_a_whole_plain_body();
+        if text.config.reads_response_body() && !shadow {
+            ask_for_plain_bodies(phase, &mut policy.upstream_edits);
         }
         let results = text.config.results();
         let action = text
@@ -92,12 +93,18 @@ fn build_rule(
     })
 }
 
-/// A service may always answer with the whole (RFC 9110 §14.2); a part could hide from a rule what the next part completes.
-fn for_a_whole_plain_body() -> Vec<HeaderEdit> {
+/// Asks the service for bodies without a coding and, if whole bodies are looked at, for whole ones: a part could hide
+/// from a rule what the next part completes. It may always answer with the whole (RFC 9110 §14.2).
+fn ask_for_plain_bodies(phase: Phase, edits: &mut Vec<HeaderEdit>) {
     let plain = HeaderEdit::Set {
         name: ACCEPT_ENCODING,
         value: HeaderValue::from_static("identity"),
     };
     let whole = [RANGE, IF_RANGE].map(|name| HeaderEdit::Remove { name });
-    [plain].into_iter().chain(whole).collect()
+    let whole = whole.into_iter().filter(|_| phase == Phase::OnHttpResponse);
+    for edit in [plain].into_iter().chain(whole) {
+        if !edits.contains(&edit) {
+            edits.push(edit);
+        }
+    }
 }

@@ -28,6 +28,43 @@ pub(super) async fn run(rule: &Rule, phase: Phase, index: usize, exchange: &mut 
         }
         exchange.take_back(trial);
     }
+    record(rule, phase, index, exchange, (told, failed), actions);
+}
+
+/// The same for the message of an event stream. Nothing but the message and the memory can change there.
+pub(super) fn run_on_message(rule: &Rule, phase: Phase, index: usize, exchange: &mut Exchange<'_>) {
+    let matched = rule.matches(exchange);
+    let failed = matches!(matched, Err(Unmatched::Fault(_)));
+    let told = told(&matched);
+    let mut actions = Vec::new();
+    if told == Matched::Yes {
+        let message = exchange.message.as_deref().cloned();
+        let copy = exchange.memory.copy();
+        let memory = std::mem::replace(&mut exchange.memory, copy);
+        for (action, step) in rule.steps.iter().enumerate() {
+            let flow = step.begin(phase, exchange);
+            let goes_on = matches!(flow, Ok(Flow::Next));
+            actions.push(ActionTrace::tried(action, step.kind, Outcome::of(&flow)));
+            if !goes_on {
+                break;
+            }
+        }
+        exchange.memory = memory;
+        if let (Some(after), Some(before)) = (exchange.message.as_deref_mut(), message) {
+            *after = before;
+        }
+    }
+    record(rule, phase, index, exchange, (told, failed), actions);
+}
+
+fn record(
+    rule: &Rule,
+    phase: Phase,
+    index: usize,
+    exchange: &mut Exchange<'_>,
+    (told, failed): (Matched, bool),
+    actions: Vec<ActionTrace>,
+) {
     if told == Matched::Yes || failed {
         exchange.memory.add_shadow(ShadowRecord {
             phase,

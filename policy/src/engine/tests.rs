@@ -145,7 +145,7 @@ async fn an_action_in_a_phase_that_it_lacks_is_a_fault_and_not_a_pass() {
         }],
     };
     let policy = Policy {
-        phases: [Vec::new(), vec![rule], Vec::new(), Vec::new()],
+        phases: [Vec::new(), vec![rule], Vec::new(), Vec::new()].map(Arc::from),
         ..Policy::default()
     };
     let verdict = policy

@@ -118,9 +118,10 @@ pub(super) const TABLE: &[Variable] = &[
         })
     }),
     Variable::new("req.content_length", Type::Int, QSE, |x| {
-        of(x, |request| match request.has_body {
-            true => length(request.head.lines()),
-            false => Value::Int(0),
+        of(x, |request| match request.new_body() {
+            Some(body) => int(body.len() as u64),
+            None if request.has_body => length(request.head.lines()),
+            None => Value::Int(0),
         })
     }),
     text("req.location", |x| {
