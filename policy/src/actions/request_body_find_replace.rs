@@ -180,7 +180,7 @@ mod tests {
                 .await
                 .unwrap();
             assert_eq!(
-                (same, &head["content-encoding"].to_str().unwrap()[..]),
+                (same, head["content-encoding"].to_str().unwrap()),
                 (None, coding.name())
             );
             assert_eq!(head["x-found"], "=[]");
