@@ -10,6 +10,7 @@ use adit_policy::{
     memory::{Memory, Outcome},
 };
 use http::{StatusCode, Uri};
+use pingora_core::{Error, ErrorSource};
 use tokio::time::Instant;
 
 use super::{errors::ErrorPage, request_body::Kept, response_body::Rewriting, upstream::Dial};
@@ -98,11 +99,13 @@ impl Exchange {
     }
 
     /// Tells the policies' actions that wait for it how the exchange ended.
-    pub(super) fn tell_end(&mut self) {
+    pub(super) fn tell_end(&mut self, error: Option<&Error>) {
+        // Who did not wait for the answer says nothing about the service, or clients could make it look broken.
+        let client_left = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
         let outcome = match (self.answered, &self.dial) {
             (Some(status), _) => Outcome::Answered(status),
-            (None, Some(_)) => Outcome::Unanswered,
-            (None, None) => Outcome::NotAsked,
+            (None, Some(_)) if !client_left => Outcome::Unanswered,
+            (None, _) => Outcome::NotAsked,
         };
         for memory in &mut self.memories {
             memory.ended(outcome);

@@ -279,11 +279,11 @@ impl ProxyHttp for Proxy {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, exchange: &mut Exchange) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
         if let Some(connection) = connection(session) {
             connection.switch.exchange_ended();
         }
-        exchange.tell_end();
+        exchange.tell_end(error);
         log::count(&self.edge, session, exchange);
         log::ended(session, exchange);
     }
