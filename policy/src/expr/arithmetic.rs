@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::EvalError;
+use super::eval::bounded;
 use super::node::Operator;
 use super::value::Value;
 
@@ -93,21 +94,10 @@ fn positive(operator: Operator, a: u64, b: u64) -> Option<u64> {
     }
 }
 
-/// CEL's times lie between the years 1 and 9999.
 fn moved(time: Timestamp, by: SignedDuration) -> Result<Value<'static>, EvalError> {
     let moved = time.checked_add(by).ok();
-    let moved =
-        moved.filter(|time| (-62_135_596_800..=253_402_300_799).contains(&time.as_second()));
+    let moved = moved.filter(|time| super::functions::is_time(*time));
     moved
         .map(Value::Timestamp)
         .ok_or_else(|| EvalError::function("the time is out of range"))
-}
-
-fn bounded(bytes: usize) -> Result<(), EvalError> {
-    match bytes > super::eval::MADE_MAX {
-        true => Err(EvalError::budget(
-            "an expression makes a value of more than 1 MiB",
-        )),
-        false => Ok(()),
-    }
 }

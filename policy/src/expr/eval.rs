@@ -148,7 +148,7 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
         }
         Node::Matches(of, pattern) => match eval(of, frame)? {
             Value::String(text) => {
-                frame.spend(text.len() as u64 / 16)?;
+                frame.spend(pattern.searching(&text))?;
                 Ok(pattern.is_match(&text).into())
             }
             other => Err(wrong("matches", &other)),
@@ -254,11 +254,17 @@ fn made<'e>(value: Value<'e>, frame: &Frame<'e, '_>) -> Outcome<'e> {
         _ => return Ok(value),
     };
     frame.spend(weight as u64 / 16)?;
-    match weight > MADE_MAX {
+    bounded(weight)?;
+    Ok(value)
+}
+
+/// Refuses to make a value of so many bytes, if they are too many.
+pub(super) fn bounded(bytes: usize) -> Result<(), EvalError> {
+    match bytes > MADE_MAX {
         true => Err(EvalError::budget(
             "an expression makes a value of more than 1 MiB",
         )),
-        false => Ok(value),
+        false => Ok(()),
     }
 }
 
@@ -269,11 +275,12 @@ fn index<'e>(of: &Value<'e>, key: Value<'e>) -> Outcome<'e> {
             map.get(&key).ok_or_else(|| EvalError::no_such_key(key))
         }
         Value::List(items) => {
-            let at = match key {
-                Value::Int(at) => usize::try_from(at).ok(),
-                Value::Uint(at) => usize::try_from(at).ok(),
-                Value::Double(at) => number::whole(at).and_then(|at| usize::try_from(at).ok()),
-                other => return Err(wrong("a list's index", &other)),
+            let kind = key.type_name();
+            let at = match key.into_key() {
+                Some(Key::Int(at)) => usize::try_from(at).ok(),
+                Some(Key::Uint(at)) => usize::try_from(at).ok(),
+                _ if kind == "double" => None,
+                _ => return Err(EvalError::types(format!("a list has nothing at {kind}"))),
             };
             let item = at.and_then(|at| items.get(at));
             item.cloned()

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
-
 use super::functions::Function;
+use super::pattern::Pattern;
 use super::value::{Key, Value};
 use super::vars::Variable;
 use crate::ip_set::IpSet;
@@ -41,7 +40,7 @@ pub(crate) enum Node {
     Choice(Box<[Self; 3]>),
     Binary(Operator, Box<[Self; 2]>),
     /// `matches` with a pattern that is known.
-    Matches(Box<Self>, Regex),
+    Matches(Box<Self>, Pattern),
     /// `inCidrRange` and `inCidrRanges` with ranges that are known.
     InRanges(Box<Self>, Arc<IpSet>),
     Call(&'static Function, Box<[Self]>),

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::value::Value;
+use super::value::{Key, Value};
 
 /// How two values of any number type, or two of another type that has an order, stand to each other.
 pub(super) fn compare(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
@@ -26,13 +26,23 @@ pub(super) fn compare(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
     }
 }
 
-/// The whole number that a double is, if it is one.
-pub(super) fn whole(value: f64) -> Option<i64> {
-    // 2^63 is the first double above every i64.
-    let fits = value.fract() == 0.0
-        && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value);
+/// A double without its fraction, if that is within the whole numbers that expressions have. The least and the greatest
+/// of them count as beyond, because a double there may stand for a number that is.
+pub(super) fn truncated(value: f64) -> Option<i128> {
+    let fits = value > -9_223_372_036_854_775_808.0 && value < 18_446_744_073_709_551_616.0;
     #[allow(clippy::cast_possible_truncation, reason = "checked above")]
-    fits.then_some(value as i64)
+    fits.then_some(value as i128)
+}
+
+/// The key of a map that a double is, if it is a whole number.
+pub(super) fn whole(value: f64) -> Option<Key<'static>> {
+    // 2^64 is the first double above every whole number here.
+    let fits = value.fract() == 0.0
+        && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&value);
+    #[allow(clippy::cast_possible_truncation, reason = "checked above")]
+    let whole = fits.then_some(value as i128)?;
+    let signed = i64::try_from(whole).ok().map(Key::Int);
+    signed.or_else(|| u64::try_from(whole).ok().map(Key::Uint))
 }
 
 /// Compares without rounding: a double beyond 64 bits is beyond every whole number here.

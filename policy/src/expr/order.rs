@@ -25,3 +25,9 @@ pub(crate) fn sorted<'a>(
     keyed.sort_by(|(a, _), (b, _)| compare(a, b).unwrap_or(Ordering::Equal));
     Ok(keyed.into_iter().map(|(_, value)| value).collect())
 }
+
+/// Cost units of sorting these: each is compared about as often as their number has digits in base two.
+pub(crate) fn cost(items: &[Value<'_>]) -> u64 {
+    let weight: usize = items.iter().map(Value::weight).sum();
+    (weight as u64 / 16 + 1) * u64::from(items.len().max(1).ilog2() + 1)
+}

@@ -1,9 +1,120 @@
 //! Regular expressions in RE2's syntax, bounded in size; they search in linear time.
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Largest compiled pattern in bytes; a larger one is refused.
 const SIZE_MAX: usize = 1 << 20;
+
+/// A pattern that knows what it costs.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    regex: Regex,
+    positions: u64,
+}
+
+/// A pattern that was read and not compiled yet.
+pub(crate) struct Read {
+    translated: String,
+    effort: Effort,
+}
+
+/// What a pattern takes, as its text is written out: `a{9}` is nine letters.
+#[derive(Clone, Copy, Debug, Default)]
+struct Effort {
+    /// Letters and classes: at each of them a search may stand at once.
+    positions: u64,
+    /// What compiling makes of them: classes take as much room as they have ranges.
+    ranges: u64,
+}
+
+// === impl Pattern ===
+
+impl Pattern {
+    /// Compiles a pattern; the error is one line.
+    pub(crate) fn of(pattern: &str) -> Result<Self, String> {
+        Read::of(pattern)?.compile()
+    }
+
+    /// Whether it is found anywhere.
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// Cost units of searching a text: linear in the text, and in the worst case in the pattern too.
+    pub(crate) fn searching(&self, text: &str) -> u64 {
+        (text.len() as u64).saturating_mul(self.positions + 1) / 32
+    }
+}
+
+// === impl Read ===
+
+impl Read {
+    /// Reads a pattern; the error is one line.
+    pub(crate) fn of(pattern: &str) -> Result<Self, String> {
+        let translated = translated(pattern)?;
+        let hir = regex_syntax::parse(&translated).map_err(|error| last_line(&error))?;
+        let effort = Effort::of(&hir);
+        Ok(Self { translated, effort })
+    }
+
+    /// Cost units of compiling it.
+    pub(crate) fn compiling(&self) -> u64 {
+        self.effort.ranges
+    }
+
+    /// Compiles it.
+    pub(crate) fn compile(&self) -> Result<Pattern, String> {
+        let built = RegexBuilder::new(&self.translated)
+            .size_limit(SIZE_MAX)
+            .build();
+        let positions = self.effort.positions;
+        built
+            .map(|regex| Pattern { regex, positions })
+            .map_err(|error| one_line(&error))
+    }
+}
+
+// === impl Effort ===
+
+impl Effort {
+    fn of(hir: &Hir) -> Self {
+        let sum = |all: &[Hir]| all.iter().map(Self::of).fold(Self::default(), Self::and);
+        match hir.kind() {
+            HirKind::Empty | HirKind::Look(_) => Self::of_one(1),
+            HirKind::Literal(literal) => Self::of_one(1).times(literal.0.len()),
+            HirKind::Class(Class::Unicode(class)) => Self::of_one(class.ranges().len()),
+            HirKind::Class(Class::Bytes(class)) => Self::of_one(class.ranges().len()),
+            HirKind::Repetition(of) => {
+                let times = of.max.unwrap_or_else(|| of.min.max(1));
+                Self::of(&of.sub).times(usize::try_from(times).unwrap_or(usize::MAX))
+            }
+            HirKind::Capture(capture) => Self::of(&capture.sub),
+            HirKind::Concat(all) | HirKind::Alternation(all) => sum(all),
+        }
+    }
+
+    fn of_one(ranges: usize) -> Self {
+        Self {
+            positions: 1,
+            ranges: ranges as u64,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            positions: self.positions.saturating_add(other.positions),
+            ranges: self.ranges.saturating_add(other.ranges),
+        }
+    }
+
+    fn times(self, times: usize) -> Self {
+        Self {
+            positions: self.positions.saturating_mul(times as u64),
+            ranges: self.ranges.saturating_mul(times as u64),
+        }
+    }
+}
 
 /// Compiles a pattern; the error is one line.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
@@ -50,12 +161,14 @@ fn translated(pattern: &str) -> Result<String, String> {
 fn one_line(error: &regex::Error) -> String {
     match error {
         regex::Error::CompiledTooBig(limit) => format!("it takes more than {limit} bytes"),
-        other => {
-            let text = other.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            last.trim_start_matches("error: ").to_owned()
-        }
+        other => last_line(other),
     }
+}
+
+fn last_line(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

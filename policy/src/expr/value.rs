@@ -194,7 +194,7 @@ impl<'a> Value<'a> {
             Self::Bool(value) => Key::Bool(value),
             Self::Int(value) => Key::Int(value),
             Self::Uint(value) => i64::try_from(value).map_or(Key::Uint(value), Key::Int),
-            Self::Double(value) => super::number::whole(value).map(Key::Int)?,
+            Self::Double(value) => super::number::whole(value)?,
             Self::String(text) => Key::String(text),
             _ => return None,
         })

@@ -133,6 +133,12 @@ impl Compiler<'_> {
         target: Option<&IdedExpr>,
         arguments: &[IdedExpr],
     ) -> Result<Typed, Wrong> {
+        let forms =
+            || functions::named(name).filter(|form| form.receiver.is_some() == target.is_some());
+        if !forms().any(|form| form.arguments.len() == arguments.len()) {
+            let message = miscount(name, forms().collect(), arguments.len(), target.is_some());
+            return Err(self.wrong(expr, &message));
+        }
         let mut nodes = Vec::with_capacity(arguments.len() + 1);
         let mut kinds = Vec::with_capacity(arguments.len() + 1);
         for argument in target.into_iter().chain(arguments) {
@@ -140,13 +146,8 @@ impl Compiler<'_> {
             nodes.push(node);
             kinds.push(kind);
         }
-        let forms =
-            || functions::named(name).filter(|form| form.receiver.is_some() == target.is_some());
         let Some(form) = forms().find(|form| form.takes(&kinds)) else {
-            return Err(self.wrong(
-                expr,
-                &misfit(name, forms().collect(), &kinds, target.is_some()),
-            ));
+            return Err(self.wrong(expr, &misfit(name, forms().collect(), &kinds)));
         };
         if let Some(phase) = self.phase
             && !form.phases.contains(&phase)
@@ -172,7 +173,7 @@ impl Compiler<'_> {
         let last = nodes.last().and_then(Node::constant).cloned();
         match (form.name, last) {
             ("matches", Some(Value::String(text))) => {
-                let pattern = pattern::compile(&text).map_err(|reason| {
+                let pattern = pattern::Pattern::of(&text).map_err(|reason| {
                     self.wrong(
                         at,
                         &format!("the pattern is wrong: {reason} (ERR_ADIT_2261)"),
@@ -222,23 +223,27 @@ fn in_namespace(function: &Function, namespace: &[&str]) -> bool {
         .is_some_and(|(known, _)| known == *root)
 }
 
-/// Why no form of a function fits a call.
-fn misfit(name: &str, forms: Vec<&Function>, kinds: &[Type], method: bool) -> String {
-    let receiver = usize::from(method);
+/// No form of a function takes so many arguments, or there is none at all.
+fn miscount(name: &str, forms: Vec<&Function>, given: usize, method: bool) -> String {
     if forms.is_empty() {
         return unknown(name, method);
     }
-    let counts: Vec<usize> = forms.iter().map(|form| form.arguments.len()).collect();
-    let given = kinds.len() - receiver;
-    if !counts.contains(&given) {
-        let mut counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
-        counts.dedup();
-        return format!(
-            "`{name}` takes {} argument{}, not {given} (ERR_ADIT_2200)",
-            counts.join(" or "),
-            if counts == ["1"] { "" } else { "s" }
-        );
+    if (name, given) == ("sort", 3) {
+        return "`sort` takes no condition: write `list.sortBy(x, key)` (ERR_ADIT_2200)".to_owned();
     }
+    let mut counts: Vec<usize> = forms.iter().map(|form| form.arguments.len()).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    let texts: Vec<String> = counts.iter().map(ToString::to_string).collect();
+    format!(
+        "`{name}` takes {} argument{}, not {given} (ERR_ADIT_2200)",
+        texts.join(" or "),
+        if counts == [1] { "" } else { "s" }
+    )
+}
+
+/// No form of a function takes these types.
+fn misfit(name: &str, forms: Vec<&Function>, kinds: &[Type]) -> String {
     let usages: Vec<String> = forms.iter().map(|form| form.usage()).collect();
     let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
     format!(

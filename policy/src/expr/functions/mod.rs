@@ -1,15 +1,29 @@
 //! The table of functions: their names, what they take and give, and where they may be called.
 
+mod case;
+mod chance;
+mod convert;
+mod encoding;
+mod format;
+mod hash;
+mod json;
+mod lists;
+mod matches;
 mod net;
+mod queries;
 mod request;
 mod strings;
+mod time;
+mod urls;
 
 use super::error::EvalError;
-use super::eval::Frame;
+use super::eval::{Frame, MADE_MAX, bounded};
 use super::types::Type;
 use super::value::{Text, Value};
 use crate::action::Phase;
 use crate::exchange::Exchange;
+
+pub(super) use time::in_range as is_time;
 
 /// What a function gives.
 pub(crate) type Answer<'e> = Result<Value<'e>, EvalError>;
@@ -36,9 +50,9 @@ pub(crate) struct Function {
 /// One call of a function. The types of the arguments were checked as far as they are known at load, and by
 /// [`Call::text`] and its like at run time.
 pub(crate) struct Call<'c, 'e, 'x> {
-    pub(super) function: &'static Function,
-    pub(super) arguments: &'c [Value<'e>],
-    pub(super) frame: &'c Frame<'e, 'x>,
+    pub(in crate::expr) function: &'static Function,
+    pub(in crate::expr) arguments: &'c [Value<'e>],
+    pub(in crate::expr) frame: &'c Frame<'e, 'x>,
 }
 
 /// Wherever there is a request.
@@ -51,7 +65,31 @@ pub(crate) const WITH_REQUEST: &[Phase] = &[
 pub(crate) const WITH_RESPONSE: &[Phase] = &[Phase::OnHttpResponse, Phase::OnEventStreamMessage];
 
 /// All tables; one for each file of this folder.
-const TABLES: &[&[Function]] = &[net::TABLE, request::TABLE, strings::TABLE];
+const TABLES: &[&[Function]] = &[
+    case::TABLE,
+    chance::TABLE,
+    convert::TABLE,
+    encoding::TABLE,
+    format::TABLE,
+    hash::TABLE,
+    json::TABLE,
+    lists::TABLE,
+    matches::TABLE,
+    net::TABLE,
+    queries::TABLE,
+    request::TABLE,
+    strings::TABLE,
+    time::OF_TIMES,
+    time::OF_LENGTHS,
+    urls::TABLE,
+];
+
+/// One text.
+const TEXT: &[Type] = &[Type::String];
+/// One whole number.
+const INT: &[Type] = &[Type::Int];
+/// Most items of a list that is made, at 16 bytes each.
+const ITEMS_MAX: usize = MADE_MAX / 16;
 
 /// All forms of a name.
 pub(crate) fn named(name: &str) -> impl Iterator<Item = &'static Function> {
@@ -153,7 +191,22 @@ impl<'e, 'x> Call<'_, 'e, 'x> {
 
     /// What the function must tell about work that grows with its arguments: about one unit for 16 bytes.
     pub(crate) fn charge(&self, bytes: usize) -> Result<(), EvalError> {
-        self.frame.spend(1 + bytes as u64 / 16)
+        self.spend(1 + bytes as u64 / 16)
+    }
+
+    /// Spends units of the phase's budget.
+    pub(crate) fn spend(&self, units: u64) -> Result<(), EvalError> {
+        self.frame.spend(units)
+    }
+
+    /// Refuses to make a text of so many bytes, if they are too many.
+    pub(crate) fn bounded(&self, bytes: usize) -> Result<(), EvalError> {
+        bounded(bytes)
+    }
+
+    /// Refuses to make a list of so many items.
+    pub(crate) fn bounded_items(&self, items: usize) -> Result<(), EvalError> {
+        bounded(items.saturating_mul(16))
     }
 
     /// An error of this function.
