@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from client import PASSWORD, USER
 from procs import Child, Lab
 from tools import Tools
 
@@ -21,7 +22,30 @@ class Gateway:
     ca: Path
 
 
-def start_gateway(lab: Lab, tools: Tools) -> Gateway:
+# Basic authentication, an address list, a rate limit, two header actions, three expressions.
+POLICY = {"on_http_request": [
+    {
+        "expressions": ["!req.url.path.startsWith('/public/')", "req.method in ['GET', 'HEAD', 'POST']"],
+        "actions": [
+            {"type": "basic-auth", "config": {"credentials": [f"{USER}:{PASSWORD}"]}},
+            {"type": "restrict-ips", "config": {"allow": ["127.0.0.0/8", "10.0.0.0/8"]}},
+            {"type": "rate-limit", "config": {
+                "name": "all", "algorithm": "sliding_window", "capacity": 1_000_000_000, "rate": "60s",
+                "bucket_key": ["conn.client_ip"],
+            }},
+        ],
+    },
+    {
+        "expressions": ["has(req.headers['authorization'])"],
+        "actions": [
+            {"type": "remove-headers", "config": {"headers": ["x-internal"]}},
+            {"type": "add-headers", "config": {"headers": {"x-edge": "bench"}}},
+        ],
+    },
+]}
+
+
+def start_gateway(lab: Lab, tools: Tools, endpoints: list[dict] | None = None) -> Gateway:
     """A gateway with an own CA and one known token, limits out of the way of a load generator."""
     folder, https_port, http_port = lab.folder("gateway"), lab.port(), lab.port()
     ca = make_certificates(tools.openssl(), folder)
@@ -36,6 +60,7 @@ def start_gateway(lab: Lab, tools: Tools) -> Gateway:
             "token_hash": "sha256:" + hashlib.sha256(TOKEN.encode()).hexdigest(),
             "acl": ["bind:*.bench.test"],
         }],
+        "endpoints": endpoints or [],
         "limits": {"connections_per_ip": 100000, "handshakes": 1000},
     }, indent=2))
     child = lab.spawn("gateway", [tools.adit(), "gateway", "--config", "gateway.yaml"], folder)

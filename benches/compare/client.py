@@ -1,8 +1,14 @@
 """A minimal HTTP/1.1 client on raw sockets: for readiness, first bytes and idle connections."""
 
+import base64
 import socket
 import time
 from dataclasses import dataclass
+
+
+# Every request carries them; only a system with a policy asks for them.
+USER, PASSWORD = "bench", "only-for-loopback"
+AUTHORIZATION = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 
 @dataclass
@@ -21,7 +27,7 @@ def open_connection(port: int, timeout: float = 5.0) -> socket.socket:
 def ask(connection: socket.socket, host: str, path: str = "/") -> Answer:
     """One GET on an open connection, which stays usable; answers need a Content-Length."""
     started = time.perf_counter()
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {AUTHORIZATION}\r\n\r\n".encode())
     received = connection.recv(65536)
     first_byte_seconds = time.perf_counter() - started
     while b"\r\n\r\n" not in received:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+import client
 from systems import System
 from tools import HERE, Tools
 
@@ -90,7 +91,8 @@ def wrk(load: Load, system: System, tools: Tools, seconds: int) -> list[int]:
     """Requests, microseconds, p50, p99, answers that are not 2xx, socket errors."""
     done = subprocess.run([
         str(tools.wrk()), "-t1", f"-c{load.connections}", f"-d{seconds}s", "-s", str(HERE / "wrk_report.lua"),
-        "-H", f"Host: {system.host}", f"http://127.0.0.1:{system.port}{load.path}",
+        "-H", f"Host: {system.host}", "-H", f"Authorization: {client.AUTHORIZATION}",
+        f"http://127.0.0.1:{system.port}{load.path}",
     ], capture_output=True, text=True)
     line = next((line for line in done.stdout.splitlines() if line.startswith("BENCH ")), None)
     if line is None:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from client import PASSWORD, USER
 from procs import Child, Lab
 
 TINY_BODY = "Hello, Adit!\n"  # 13 bytes
@@ -33,6 +34,21 @@ FORWARD = """
     }"""
 
 
+# The features of adit.POLICY in nginx's words. Passwords in plain text: nginx's hashes would cost it far more than ours.
+POLICY_HTTP = """
+  limit_req_zone $binary_remote_addr zone=all:10m rate=1000000r/s;
+  map $request_method $method_ok { GET 1; HEAD 1; POST 1; default 0; }
+  map $http_authorization $edge { "" ""; default bench; }"""
+POLICY_SERVER = """
+    auth_basic bench; auth_basic_user_file htpasswd;
+    allow 127.0.0.0/8; allow 10.0.0.0/8; deny all;
+    limit_req zone=all burst=1000000 nodelay;
+    location /public/ { auth_basic off; return 404; }
+    if ($method_ok = 0) { return 405; }
+    proxy_set_header X-Internal ""; proxy_set_header X-Edge $edge; proxy_set_header Host $host;
+    proxy_set_header Connection "";"""
+
+
 def start_origin(lab: Lab, nginx: Path) -> tuple[Child, int]:
     """The origin: `/` answers 13 bytes, `/64k` a file of 64 KB."""
     folder, port = lab.folder("origin"), lab.port()
@@ -44,12 +60,18 @@ def start_origin(lab: Lab, nginx: Path) -> tuple[Child, int]:
     return start(lab, nginx, "origin", folder, port, upstream="", locations=locations), port
 
 
-def start_proxy(lab: Lab, nginx: Path, upstream_port: int) -> tuple[Child, int]:
-    """One hop to `upstream_port` over kept connections."""
-    port = lab.port()
+def start_proxy(lab: Lab, nginx: Path, upstream_port: int, policy: bool = False) -> tuple[Child, int]:
+    """One hop to `upstream_port` over kept connections, with the features of a policy if asked for."""
+    port, folder = lab.port(), lab.folder("nginx")
     upstream = (f"upstream upstream_server {{ server 127.0.0.1:{upstream_port}; "
                 "keepalive 64; keepalive_requests 1000000000; keepalive_timeout 1h; }")
-    return start(lab, nginx, "nginx", lab.folder("nginx"), port, upstream, FORWARD), port
+    locations = FORWARD
+    if policy:
+        (folder / "htpasswd").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
+        # What a location sets replaces all of its server's headers, so they stand together.
+        upstream += POLICY_HTTP
+        locations = POLICY_SERVER + FORWARD.replace('proxy_set_header Connection "";', "")
+    return start(lab, nginx, "nginx", folder, port, upstream, locations), port
 
 
 def start(lab: Lab, nginx: Path, name: str, folder: Path, port: int, upstream: str, locations: str) -> Child:

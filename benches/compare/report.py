@@ -124,10 +124,10 @@ def memory_table(results: Results) -> str:
 
 
 def budget_table(results: Results) -> str:
-    rows = [[budget.what, f"≤ {budget.budget:g} {budget.unit}", f"≤ {budget.stretch:g} {budget.unit}",
+    rows = [[budget.what, budget.bound(budget.budget), budget.bound(budget.stretch),
              number(budget.figure, 2), budget.verdict()] for budget in judge(results)]
     table = grid("### Budgets", ["what", "budget", "stretch", "measured", ""], rows)
-    table += "\n\nNot judged here: the budgets with a policy, and the stalled stream, which is a test."
+    table += "\n\nNot judged here: the policy's own cost, which `cargo bench` measures, and the stalled stream, which is a test."
     rival = results.load_ratio("tiny", "adit", "nginx+rathole", "requests_per_second")
     if rival is None:
         return table

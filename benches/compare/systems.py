@@ -71,6 +71,13 @@ def start_adit(lab: Lab, tools: Tools, upstream_port: int) -> System:
     return System("adit", gateway.http_port, [gateway.child, agent])
 
 
+def start_adit_policy(lab: Lab, tools: Tools, upstream_port: int) -> System:
+    gateway = adit.start_gateway(lab, tools, [{"url": f"http://{HOST}", "traffic_policy": adit.POLICY}])
+    agent = adit.spawn_agent(lab, tools, gateway, upstream_port, HOST)
+    agent.wait_for_line(adit.STARTED)
+    return System("adit+policy", gateway.http_port, [gateway.child, agent])
+
+
 def start_rathole(lab: Lab, tools: Tools, upstream_port: int) -> System:
     control_port, public_port = lab.port(), lab.port()
     folder = lab.folder("rathole")
@@ -112,14 +119,22 @@ def start_nginx_rathole(lab: Lab, tools: Tools, upstream_port: int) -> System:
     return System("nginx+rathole", port, [child, *tunnel.children])
 
 
+def start_nginx_policy_rathole(lab: Lab, tools: Tools, upstream_port: int) -> System:
+    tunnel = start_rathole(lab, tools, upstream_port)
+    child, port = nginx.start_proxy(lab, tools.nginx(), tunnel.port, policy=True)
+    return System("nginx(policy)+rathole", port, [child, *tunnel.children])
+
+
 # In the order of the tables; `direct` and `nginx` come first because the others are set against them.
 STARTERS = {
     "direct": start_direct,
     "nginx": start_nginx,
     "plain-pingora": start_plain,
     "adit": start_adit,
+    "adit+policy": start_adit_policy,
     "rathole": start_rathole,
     "nginx+rathole": start_nginx_rathole,
+    "nginx(policy)+rathole": start_nginx_policy_rathole,
 }
 
 LABELS = {
@@ -127,6 +142,8 @@ LABELS = {
     "nginx": "nginx, one hop",
     "plain-pingora": "plain Pingora proxy, one hop",
     "adit": "**Adit** (gateway + agent, TLS tunnel)",
+    "adit+policy": "**Adit with a policy** (the same, 5 actions, 3 expressions)",
     "rathole": "rathole (TCP tunnel, no TLS)",
     "nginx+rathole": "nginx + rathole (no TLS on the tunnel)",
+    "nginx(policy)+rathole": "nginx with the same features + rathole (no TLS on the tunnel)",
 }
