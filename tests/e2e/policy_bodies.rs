@@ -6,7 +6,7 @@ use hyper::{Request, body::Frame};
 use ring::hmac;
 
 use crate::harness::{
-    Agent, Gateway, Public, RawService, Service, curl, h2, pattern, raw, sha256, soon,
+    Agent, Gateway, RawService, Service, curl, h2, pattern, raw, sha256, soon,
 };
 
 const POLICY: &str = "

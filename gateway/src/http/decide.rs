@@ -79,13 +79,13 @@ pub(super) async fn response(
     response: &mut ResponseHeader,
     exchange: &mut Exchange,
 ) -> Option<Instead> {
-    let status = response.status;
+    let (status, length) = (response.status, response_body::length(response));
     exchange.answered = Some(status);
     let transforms = match response_phases(edge, session, exchange, status, response).await {
         Ok(transforms) => transforms,
         Err(instead) => return Some(instead),
     };
-    match response_body::begin(transforms, session, response) {
+    match response_body::begin(transforms, length, session, response) {
         Ok(rewriting) => {
             exchange.rewriting = rewriting;
             None

@@ -23,8 +23,11 @@ pub(super) struct Rewriting {
 }
 
 /// Readies a response whose body is to be changed; one without a body stays as it is.
+///
+/// `length`: what the response said before policies ran, which take it out.
 pub(super) fn begin(
     transforms: Vec<Box<dyn Transform>>,
+    length: Option<usize>,
     session: &mut Session,
     response: &mut ResponseHeader,
 ) -> Result<Option<Rewriting>, BodyFault> {
@@ -32,12 +35,10 @@ pub(super) fn begin(
         return Ok(None);
     }
     let most = transforms.iter().filter_map(|transform| transform.holds());
-    if let (Some(most), Some(length)) = (most.min(), length(response))
-        && length > most
-    {
+    if most.min().is_some_and(|most| length > Some(most)) {
         return Err(BodyFault::TooLarge);
     }
-    reframe(session, response).map_err(|_| BodyFault::Unreadable)?;
+    reframe(length, session, response).map_err(|_| BodyFault::Unreadable)?;
     Ok(Some(Rewriting {
         transforms,
         ended: false,
@@ -104,13 +105,21 @@ pub(super) fn has_no_body(request: &Method, response: &ResponseHeader) -> bool {
     }
 }
 
-fn length(response: &ResponseHeader) -> Option<usize> {
+pub(super) fn length(response: &ResponseHeader) -> Option<usize> {
     let length = response.headers.get(header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
 }
 
-/// The body's length is not known any more: chunks, frames, or the connection's end tell where it ends.
-fn reframe(session: &mut Session, response: &mut ResponseHeader) -> Result<()> {
+/// The body's length is not known any more, unless there is none: chunks, frames, or the connection's end tell where it
+/// ends.
+fn reframe(
+    length: Option<usize>,
+    session: &mut Session,
+    response: &mut ResponseHeader,
+) -> Result<()> {
+    if length == Some(0) {
+        return response.insert_header(header::CONTENT_LENGTH, 0);
+    }
     response.remove_header(&header::CONTENT_LENGTH);
     if session.req_header().version == Version::HTTP_10 {
         session.set_keepalive(None);

@@ -112,7 +112,8 @@ impl ProxyHttp for Reading {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        let begun = response_body::begin((self.transforms)(), session, response);
+        let length = response_body::length(response);
+        let begun = response_body::begin((self.transforms)(), length, session, response);
         exchange.rewriting = begun.map_err(|fault| {
             Error::because(
                 ErrorType::HTTPStatus(502),
