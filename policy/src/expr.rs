@@ -34,6 +34,6 @@ pub use expression::Expression;
 pub(crate) use expression::{is_true, of_any_type};
 pub(crate) use field::{Field, FromText, Interpolated, interpolation, unusable};
 pub use map::Map;
-pub(crate) use template::{Part, Template};
+pub(crate) use template::{Part, Piece, Template, pieces};
 pub(crate) use tree::Tree;
 pub use value::{Key, Text, Value};

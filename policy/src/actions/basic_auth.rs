@@ -1,31 +1,25 @@
 //! `basic-auth`: lets in who sends a user name and a password of the list (RFC 7617).
 
-use std::borrow::Cow;
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::Choice;
 
+use super::credential::{Credential, Hash};
 use super::enforce::Enforce;
 use super::list::Bounds;
 use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
-use crate::expr::{Field, FromText, Part, Value, interpolation};
+use crate::expr::Value;
 
 /// Most credentials; one more is refused.
 const CREDENTIALS_MAX: usize = 100;
-/// Longest user name in bytes.
-const USER_MAX: usize = 128;
-/// How many characters a password may have.
-const PASSWORD: RangeInclusive<usize> = 8..=128;
 /// Longest realm in bytes.
 const REALM_MAX: usize = 128;
 
@@ -95,7 +89,7 @@ impl BasicAuth {
         let mut found = Choice::from(0);
         for (index, credential) in self.credentials.iter().enumerate() {
             match credential.get(exchange)? {
-                Ok(known) => found |= known.0.ct_eq(&presented.0),
+                Ok(known) => found |= known.is(&presented),
                 Err(reason) => warn(exchange, index, &reason),
             }
         }
@@ -141,71 +135,6 @@ fn user(presented: &[u8]) -> String {
     String::from_utf8_lossy(user.unwrap_or_default()).into_owned()
 }
 
-/// One of the list.
-struct Credential(Field<Hash>);
-
-/// SHA-256 of `user:password`, so that neither what is compared nor its length shows in the time that it takes.
-#[derive(Clone)]
-struct Hash([u8; 32]);
-
-// === impl Credential ===
-
-impl Credential {
-    /// The credential for an exchange; the inner error is why it is none.
-    fn get(&self, exchange: &Exchange<'_>) -> Result<Result<Cow<'_, Hash>, String>, Fault> {
-        let template = match &self.0 {
-            Field::Fixed(hash) => return Ok(Ok(Cow::Borrowed(hash))),
-            Field::Computed(template) => template,
-        };
-        let mut text = String::new();
-        let mut colon = None;
-        for part in template.parts() {
-            match part {
-                Part::Text(literal) => {
-                    let here = literal.find(':').map(|at| text.len() + at);
-                    colon = colon.or(here);
-                    text.push_str(literal);
-                }
-                Part::Expression(expression) => {
-                    let value = expression.value(exchange);
-                    let value = value.map_err(|error| interpolation("credentials", error))?;
-                    text.push_str(&value.to_text());
-                }
-            }
-        }
-        // Whoever fills in a user must not be able to choose the password with it.
-        if colon.is_some_and(|colon| text.find(':') != Some(colon)) {
-            let reason = "the user of a credential holds a colon (ERR_ADIT_2257)";
-            return Ok(Err(reason.to_owned()));
-        }
-        Ok(Hash::from_text(&text).map(Cow::Owned))
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl<'de> Deserialize<'de> for Credential {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let field = Field::deserialize(deserializer)?;
-        let parts = match &field {
-            Field::Fixed(_) => return Ok(Self(field)),
-            Field::Computed(template) => template.parts(),
-        };
-        let is_whole = matches!(parts, [Part::Expression(_)]);
-        let has_colon = |part: &Part| matches!(part, Part::Text(text) if text.contains(':'));
-        match is_whole || parts.iter().any(has_colon) {
-            true => Ok(Self(field)),
-            false => Err(D::Error::custom(
-                "the colon of a credential stands outside of `${}`, unless that is all (ERR_ADIT_2257)",
-            )),
-        }
-    }
-}
-
 fn credentials<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Credential>, D::Error> {
     let bounds = Bounds {
         field: "credentials",
@@ -213,39 +142,6 @@ fn credentials<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Credent
         code: 2218,
     };
     bounds.read(deserializer)
-}
-
-// === impl Hash ===
-
-impl FromText for Hash {
-    fn from_text(text: &str) -> Result<Self, String> {
-        let reason = match text.split_once(':') {
-            None => "a credential has no colon: write `user:password` (ERR_ADIT_2257)",
-            Some(("", _)) => "the user of a credential is empty (ERR_ADIT_359)",
-            Some((user, _)) if user.len() > USER_MAX => {
-                "the user of a credential is longer than 128 bytes (ERR_ADIT_2257)"
-            }
-            Some((user, _)) if user.contains(char::is_control) => {
-                "the user of a credential holds a control character (ERR_ADIT_2257)"
-            }
-            Some((_, password)) if !PASSWORD.contains(&password.chars().count()) => {
-                "the password of a credential has not 8 to 128 characters (ERR_ADIT_360)"
-            }
-            Some((_, password)) if password.contains(char::is_control) => {
-                "the password of a credential holds a control character (ERR_ADIT_2258)"
-            }
-            Some(_) => return Ok(Self::of(text.as_bytes())),
-        };
-        Err(reason.to_owned())
-    }
-}
-
-impl Hash {
-    fn of(text: &[u8]) -> Self {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, text).as_ref());
-        Self(hash)
-    }
 }
 
 /// What `www-authenticate` says.

@@ -270,7 +270,10 @@ mod tests {
         ] {
             let came = lines(&[(name, value)]);
             let (head, body, said) = run("{}", &mut response(&accepts, &came)).await;
-            assert_eq!((head[name].as_bytes(), &body[..]), (value.as_bytes(), &b"hello"[..]));
+            assert_eq!(
+                (head[name].as_bytes(), &body[..]),
+                (value.as_bytes(), &b"hello"[..])
+            );
             assert!(!head.contains_key("vary"), "{name}");
             assert_eq!(said, result, "{name}");
         }

@@ -7,6 +7,7 @@ mod circuit_breaker;
 mod close_connection;
 mod compress_response;
 mod count;
+mod credential;
 mod custom_response;
 mod deny;
 mod digests;
@@ -16,6 +17,8 @@ mod list;
 mod log;
 mod ranges;
 mod rate_limit;
+mod redirect;
+mod reference;
 mod remove_headers;
 mod replacements;
 mod request_body_find_replace;
@@ -25,6 +28,8 @@ mod results;
 mod set_vars;
 mod sse_find_replace;
 mod status;
+mod url_from_to;
+mod url_rewrite;
 mod verify_webhook;
 
 use std::fmt;
@@ -107,12 +112,14 @@ actions! {
     deny::Deny,
     log::Log,
     rate_limit::RateLimit,
+    redirect::Redirect,
     remove_headers::RemoveHeaders,
     request_body_find_replace::RequestBodyFindReplace,
     response_body_find_replace::ResponseBodyFindReplace,
     restrict_ips::RestrictIps,
     set_vars::SetVars,
     sse_find_replace::SseFindReplace,
+    url_rewrite::UrlRewrite,
     verify_webhook::VerifyWebhook,
 }
 
@@ -258,6 +265,7 @@ mod tests {
             "restrict-ips" => "{allow: [0.0.0.0/0]}",
             "basic-auth" => "{credentials: ['user:password']}",
             "log" => "{metadata: {a: '${conn.client_ip}'}}",
+            "redirect" | "url-rewrite" => "{to: /b}",
             "set-vars" => "{vars: [{a: '${conn.client_ip}'}]}",
             "remove-headers" => "{headers: [x-a]}",
             "request-body-find-replace" | "response-body-find-replace" | "sse-find-replace" => {

@@ -146,7 +146,8 @@ impl Default for To {
 }
 
 impl To {
-    fn get(&self, exchange: &Exchange<'_>) -> Result<Cow<'_, Replacement>, Fault> {
+    /// The text for an exchange.
+    pub(super) fn get(&self, exchange: &Exchange<'_>) -> Result<Cow<'_, Replacement>, Fault> {
         let template = match &self.0 {
             Field::Fixed(to) => return Ok(Cow::Borrowed(to)),
             Field::Computed(template) => template,

@@ -77,6 +77,16 @@ impl Replacement {
         Some(changed)
     }
 
+    /// What takes the place of a whole text that no expression looked at: it is the whole match, and there are no groups.
+    pub fn of_whole(&self, text: &str) -> String {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::Group(0) => text,
+            Piece::Group(_) => "",
+        });
+        pieces.collect()
+    }
+
     /// Appends what takes the place of this match.
     pub fn expand(&self, groups: &Captures<'_>, onto: &mut String) {
         for piece in &self.pieces {
@@ -142,6 +152,13 @@ mod tests {
         assert_eq!(to("$$1 $ $x $$"), "-$1 $ $x $-");
         assert_eq!(to("$"), "-$-");
         assert_eq!(to(""), "--");
+    }
+
+    #[test]
+    fn a_whole_text_has_no_groups_but_itself() {
+        let to = |text| Replacement::parse(text).of_whole("abc");
+        assert_eq!(to("<$0|$1|$$1>"), "<abc||$1>");
+        assert_eq!(to(""), "");
     }
 
     #[test]

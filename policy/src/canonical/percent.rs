@@ -23,6 +23,24 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// Escapes the bytes that are not kept, and each `%` that begins no escape. What is escaped already stays so.
+pub fn escape_unless(text: &str, is_kept: fn(u8) -> bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let is_sound = match first {
+            b'%' => first_escape(rest).is_some(),
+            byte => byte.is_ascii() && is_kept(*byte),
+        };
+        match is_sound {
+            true => escaped.push(char::from(*first)),
+            false => push_escape(&mut escaped, *first),
+        }
+        rest = after;
+    }
+    escaped
+}
+
 /// The bytes that the text stands for; `+` stays. `None` if a `%` begins no escape.
 pub fn unescape(text: &str) -> Option<Cow<'_, [u8]>> {
     decode(text, |_| None)
@@ -80,6 +98,15 @@ mod tests {
         assert_eq!(escape("a b"), "a%20b");
         assert_eq!(escape("/foo+ü%"), "%2Ffoo%2B%C3%BC%25");
         assert!(matches!(escape("aZ09-._~"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn escapes_stay_and_what_is_none_becomes_one() {
+        let graphic = |byte: u8| byte.is_ascii_graphic();
+        assert_eq!(
+            escape_unless("/a b%20c%zz%4\r\nü%", graphic),
+            "/a%20b%20c%25zz%254%0D%0A%C3%BC%25"
+        );
     }
 
     #[test]
