@@ -147,6 +147,17 @@ pub struct Forward {
     pub continue_on_error: bool,
 }
 
+/// Why no other endpoint answered, for the actions that run then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreached {
+    /// The endpoint that was forwarded to.
+    pub url: crate::endpoint_url::EndpointUrl,
+    /// The number of the reason: 3200, 3210, 3501, 8012.
+    pub code: u16,
+    /// The reason in one sentence.
+    pub message: String,
+}
+
 /// This exchange cannot be decided. The client gets a 500; the reason goes to the log and the trace only.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Fault {

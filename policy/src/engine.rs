@@ -7,7 +7,8 @@ mod shadow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::{Action, Fault, Flow, Phase};
+use crate::action::{Action, Fault, Flow, Phase, Unreached};
+use crate::actions;
 use crate::document::{Mistakes, read};
 use crate::env::Env;
 use crate::exchange::{Exchange, HeaderEdit};
@@ -108,7 +109,13 @@ impl Policy {
     }
 
     /// Goes on behind a `forward-internal` whose endpoint could not be reached.
-    pub async fn resume_http_request(&self, after: &Place, exchange: &mut Exchange<'_>) -> Verdict {
+    pub async fn resume_http_request(
+        &self,
+        after: &Place,
+        failure: &Unreached,
+        exchange: &mut Exchange<'_>,
+    ) -> Verdict {
+        actions::unreached(&mut exchange.memory, failure);
         let (action, _) = after.action.unwrap_or_default();
         let next = Position {
             rule: after.rule,

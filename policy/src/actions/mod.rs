@@ -12,9 +12,11 @@ mod custom_response;
 mod deny;
 mod digests;
 mod enforce;
+mod forward_internal;
 mod headers;
 mod list;
 mod log;
+mod on_error;
 mod ranges;
 mod rate_limit;
 mod redirect;
@@ -74,6 +76,8 @@ const LATER_RESULTS: &[&str] = &[
 /// Other spellings of names below `actions.ngrok.`.
 const RESULT_ALIASES: &[(&str, &str)] = &[("compress_response", "compress")];
 
+pub(crate) use forward_internal::unreached;
+
 macro_rules! actions {
     ($($config:ty,)*) => {
         /// Every action type of this version.
@@ -110,6 +114,7 @@ actions! {
     compress_response::CompressResponse,
     custom_response::CustomResponse,
     deny::Deny,
+    forward_internal::ForwardInternal,
     log::Log,
     rate_limit::RateLimit,
     redirect::Redirect,
@@ -258,6 +263,7 @@ mod tests {
     /// A config that each action accepts.
     fn some_config(kind: &str) -> &'static str {
         match kind {
+            "forward-internal" => "{url: 'https://b.internal'}",
             "add-headers" => "{headers: {x-a: b}}",
             "rate-limit" => {
                 "{name: n, algorithm: sliding_window, capacity: 1, rate: 1s, bucket_key: [conn.client_ip]}"

@@ -1,13 +1,13 @@
 //! What the find-replace actions share: `from`, a regular expression, and `to`, what takes the place of its matches.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use regex::bytes::Regex;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::Deserializer;
 
+use super::list::Bounds;
 use crate::action::Fault;
 use crate::body::BODY_MAX;
 use crate::body::find_replace::{Found, Rules};
@@ -17,7 +17,11 @@ use crate::expr::pattern::compile_bytes;
 use crate::expr::{Field, FromText, Part, Value, interpolation};
 
 /// Most entries of `replacements`; one more is refused.
-const ENTRIES_MAX: usize = 100;
+const ENTRIES: Bounds = Bounds {
+    field: "replacements",
+    max: 100,
+    code: 2218,
+};
 /// Longest `from` and `to` in a policy, in bytes; a longer one is refused.
 const TEXT_MAX: usize = 64 << 10;
 /// Longest `to` that a `${…}` may make, in bytes; beyond, the phase fails.
@@ -43,10 +47,6 @@ pub(super) struct BodyRules {
     ready: Option<Arc<Rules>>,
 }
 
-/// The list `replacements`: at least one entry.
-#[derive(Debug)]
-pub(super) struct Entries<T>(pub(super) Vec<T>);
-
 /// A regular expression in RE2's syntax, for bytes that are read as UTF-8 where they are UTF-8.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern(Regex);
@@ -54,6 +54,13 @@ pub(super) struct Pattern(Regex);
 /// What takes the place of a match. `$1` of the policy's own text is a group; a `$` that a `${…}` yields is a dollar.
 #[derive(Debug)]
 pub(super) struct To(Field<Replacement>);
+
+/// Reads the list `replacements`.
+pub(super) fn entries<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    ENTRIES.read(deserializer)
+}
 
 /// The two, for an exchange.
 pub(super) fn rule(
@@ -102,7 +109,7 @@ pub(super) fn recoded(fault: Fault) -> Fault {
 // === impl BodyRules ===
 
 impl BodyRules {
-    pub(super) fn new(Entries(entries): Entries<InBody>) -> Self {
+    pub(super) fn new(entries: Vec<InBody>) -> Self {
         let fixed: Option<_> = entries
             .iter()
             .map(|one| fixed(&one.from, &one.to))
@@ -197,41 +204,5 @@ fn too_long() -> Fault {
         field: "to",
         reason: format!("it is longer than {MADE_MAX} bytes (ERR_ADIT_50002)"),
         code: 50002,
-    }
-}
-
-// === impl Entries ===
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(EntriesVisitor(std::marker::PhantomData))
-    }
-}
-
-struct EntriesVisitor<T>(std::marker::PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-    type Value = Entries<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of replacements, each with `from` and `to`")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries<T>, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = list.next_element()? {
-            if entries.len() == ENTRIES_MAX {
-                return Err(A::Error::custom(format_args!(
-                    "more than {ENTRIES_MAX} replacements (ERR_ADIT_2218)"
-                )));
-            }
-            entries.push(entry);
-        }
-        match entries.is_empty() {
-            true => Err(A::Error::custom(
-                "`replacements` needs at least one entry (ERR_ADIT_2223)",
-            )),
-            false => Ok(Entries(entries)),
-        }
     }
 }

@@ -6,7 +6,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use serde::Deserialize;
 
 use super::digests::remove_digests;
-use super::replacements::{BodyRules, Entries, InBody, results};
+use super::replacements::{BodyRules, InBody, entries, results};
 use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
 use crate::body::decode::Decode;
 use crate::body::{BODY_MAX, BodyFault, Transform};
@@ -21,7 +21,8 @@ pub(super) struct RequestBodyFindReplace {
     /// What is found and what takes its place, in order: each on what the one before has left. The whole body is held,
     /// up to 10 MiB; a larger one is refused with 413. A body in gzip, deflate or br is decoded, and goes on plain if
     /// anything in it changed; in another coding it is refused.
-    replacements: Entries<InBody>,
+    #[serde(deserialize_with = "entries")]
+    replacements: Vec<InBody>,
 }
 
 #[derive(Debug)]
@@ -249,7 +250,7 @@ mod tests {
         let many = format!("{{replacements: [{many}]}}");
         assert!(
             refused(&one(ON, "request-body-find-replace", &many))
-                .contains("more than 100 replacements (ERR_ADIT_2218)")
+                .contains("more than 100 items in `replacements` (ERR_ADIT_2218)")
         );
     }
 }

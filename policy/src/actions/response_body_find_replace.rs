@@ -5,7 +5,7 @@ use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG};
 use serde::Deserialize;
 
 use super::digests::remove_digests;
-use super::replacements::{BodyRules, Entries, InBody, results};
+use super::replacements::{BodyRules, InBody, entries, results};
 use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
 use crate::body::BODY_MAX;
 use crate::body::decode::Decode;
@@ -25,7 +25,8 @@ pub(super) struct ResponseBodyFindReplace {
     ///
     /// The body passes when the phase is over. So `actions.ngrok.response_body_find_replace.replacements` is an empty list
     /// for the actions behind this one.
-    replacements: Entries<InBody>,
+    #[serde(deserialize_with = "entries")]
+    replacements: Vec<InBody>,
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use regex::bytes::Regex;
 use serde::Deserialize;
 
-use super::replacements::{Entries, Pattern, To, fixed, recoded, results, rule};
+use super::replacements::{Pattern, To, entries, fixed, recoded, results, rule};
 use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
 use crate::body::Message;
 use crate::body::find_replace::{Found, Rules};
@@ -20,7 +20,8 @@ pub(super) struct SseFindReplace {
     /// What is found and what takes its place, in order: each on what the one before has left. A message of more than
     /// 1 MiB ends the stream, and so does one that cannot be decided about. The service is asked for plain bodies; a stream
     /// in gzip, deflate or br is decoded.
-    replacements: Entries<InMessage>,
+    #[serde(deserialize_with = "entries")]
+    replacements: Vec<InMessage>,
 }
 
 /// One replacement in a message.
@@ -64,8 +65,7 @@ impl Config for SseFindReplace {
     type Action = Replace;
 
     fn build(self, _: &Env) -> Result<Replace, Unbuildable> {
-        let Entries(entries) = self.replacements;
-        let steps = entries.into_iter().map(|said| {
+        let steps = self.replacements.into_iter().map(|said| {
             let ready = fixed(&said.from, &said.to).map(one);
             Step { said, ready }
         });
@@ -254,7 +254,7 @@ mod tests {
         for (config, said) in [
             (
                 "{replacements: []}",
-                "`replacements` needs at least one entry (ERR_ADIT_2223)",
+                "`replacements` needs at least one item (ERR_ADIT_2223)",
             ),
             ("{}", "missing field `replacements`"),
             ("{replacements: [{to: a}]}", "missing field `from`"),
