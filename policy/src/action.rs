@@ -40,6 +40,16 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Headers that the action adds to every exchange, for `policy check`.
+    fn adds_headers(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
+    /// Whether the action takes this header out of every exchange, for `policy check`.
+    fn removes_header(&self, _: &HeaderName) -> bool {
+        false
+    }
+
     /// Gets what the action needs from outside: counters, a secret, a key.
     fn build(self, env: &Env) -> Result<Self::Action, Unbuildable>;
 }

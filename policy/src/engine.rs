@@ -2,10 +2,11 @@
 
 mod build;
 mod messages;
+mod outline;
 mod shadow;
+mod traced;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::action::{Action, Fault, Flow, Phase, Unreached};
 use crate::actions;
@@ -13,9 +14,10 @@ use crate::document::{Mistakes, read};
 use crate::env::Env;
 use crate::exchange::{Exchange, HeaderEdit};
 use crate::expr::Expression;
-use crate::trace::{ActionTrace, Matched, Outcome, RuleTrace};
+use crate::trace::{Matched, RuleTrace};
 use crate::verdict::{Place, Verdict};
 pub use build::BuildError;
+pub use outline::RuleOutline;
 
 /// A policy ready to run. Immutable, so that an exchange can hold it while a reload puts a new one in its place.
 ///
@@ -188,7 +190,7 @@ impl Policy {
             for (action, step) in rule.steps.iter().enumerate().skip(first) {
                 let flow = match exchange.memory.trace() {
                     None => step.run(phase, exchange).await,
-                    Some(_) => traced(step, phase, action, exchange).await,
+                    Some(_) => traced::run(step, phase, action, exchange).await,
                 };
                 if let Some(verdict) = verdict(flow, || rule.place(phase, index, action)) {
                     return verdict;
@@ -301,50 +303,6 @@ impl Step {
             Phase::OnEventStreamMessage => self.action.on_event_stream_message(exchange),
         }
     }
-}
-
-/// Runs an action and writes down what it did.
-async fn traced(
-    step: &Step,
-    phase: Phase,
-    action: usize,
-    exchange: &mut Exchange<'_>,
-) -> Result<Flow, Fault> {
-    let edits = |exchange: &Exchange<'_>| -> Vec<HeaderEdit> {
-        let head = match (&exchange.response, &exchange.request) {
-            (Some(response), _) => Some(&response.head),
-            (None, Some(request)) => Some(&request.head),
-            (None, None) => None,
-        };
-        head.map(|head| head.edits().to_vec()).unwrap_or_default()
-    };
-    let target = |exchange: &Exchange<'_>| {
-        let request = exchange.request.as_ref()?;
-        request.new_target().map(ToString::to_string)
-    };
-    let (known, old_target) = (edits(exchange).len(), target(exchange));
-    let began = exchange.env.clock().elapsed();
-    let flow = step.run(phase, exchange).await;
-    let took: Duration = exchange.env.clock().elapsed().saturating_sub(began);
-    let new_target = target(exchange).filter(|target| Some(target) != old_target.as_ref());
-    let result = step.results.and_then(|name| {
-        let value = exchange.memory.result(name)?;
-        Some((name, value.clone()))
-    });
-    let told = ActionTrace {
-        action,
-        kind: step.kind,
-        outcome: Outcome::of(&flow),
-        edits: edits(exchange).split_off(known),
-        target: new_target,
-        result,
-        took,
-    };
-    let rules = exchange.memory.trace_mut().map(|trace| &mut trace.rules);
-    if let Some(rule) = rules.and_then(|rules| rules.last_mut()) {
-        rule.actions.push(told);
-    }
-    flow
 }
 
 /// A fault of the messages' phase before there is a message.

@@ -21,6 +21,7 @@
 //! | [`webhook`] | how providers sign what they send, and whether they did |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
 //! | [`endpoint_url`] | the address of an endpoint |
+//! | [`tools`] | checks, explanations and tests of policies |
 //! | [`secret`], [`go_duration`], [`size`] | values that read themselves, for documents of every crate |
 //!
 //! ```
@@ -88,8 +89,9 @@ pub mod secret;
 pub mod size;
 #[cfg(test)]
 mod testing;
+pub mod tools;
 pub mod trace;
 pub mod verdict;
 pub mod webhook;
 
-pub use engine::{BuildError, LoadError, Policy};
+pub use engine::{BuildError, LoadError, Policy, RuleOutline};

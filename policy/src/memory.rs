@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -30,6 +30,17 @@ pub struct Memory {
     marks: Vec<(HeaderName, HeaderValue)>,
     shadow: Vec<ShadowRecord>,
     trace: Option<Box<Trace>>,
+    /// Outlives the phases, as the messages of an event stream do. Only for a memory that keeps a trace.
+    messages: Option<Arc<Mutex<Messages>>>,
+}
+
+/// What rules did with the messages of an event stream.
+#[derive(Debug, Default)]
+pub struct Messages {
+    /// Rule by rule, message by message.
+    pub trace: Trace,
+    /// What rules in shadow mode would have done.
+    pub shadow: Vec<ShadowRecord>,
 }
 
 /// How much of something was used. One thread counts at a time, so nothing is locked for it.
@@ -60,6 +71,7 @@ impl Memory {
     pub fn traced() -> Self {
         Self {
             trace: Some(Box::default()),
+            messages: Some(Arc::default()),
             ..Self::default()
         }
     }
@@ -67,6 +79,15 @@ impl Memory {
     /// The trace so far, if one is kept.
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_deref()
+    }
+
+    /// What rules have done with messages of an event stream since the last time this was asked.
+    pub fn take_messages(&self) -> Messages {
+        let messages = self.messages.as_deref();
+        let take = |messages: &Mutex<Messages>| {
+            std::mem::take(&mut *messages.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        messages.map(take).unwrap_or_default()
     }
 
     /// What rules in shadow mode would have done.
@@ -194,6 +215,25 @@ impl Memory {
 
     pub(crate) fn add_shadow(&mut self, record: ShadowRecord) {
         self.shadow.push(record);
+    }
+
+    /// A copy for the messages of an event stream, whose phase begins when all others are over.
+    pub(crate) fn for_messages(&self) -> Self {
+        Self {
+            is_trial: self.is_trial,
+            trace: self.messages.is_some().then(Box::default),
+            messages: self.messages.clone(),
+            ..self.copy()
+        }
+    }
+
+    /// Takes over what was traced of one message.
+    pub(crate) fn add_message(&self, of: Self) {
+        if let (Some(messages), Some(trace)) = (&self.messages, of.trace) {
+            let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
+            messages.trace.rules.extend(trace.rules);
+            messages.shadow.extend(of.shadow);
+        }
     }
 
     /// A copy for a rule that is only tried; it keeps no trace, and nobody waits there yet.

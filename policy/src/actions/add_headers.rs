@@ -26,6 +26,11 @@ impl Config for AddHeaders {
     const RESULTS: Option<&'static str> = Some("add_headers");
     type Action = Self;
 
+    fn adds_headers(&self) -> Vec<HeaderName> {
+        let lines = self.headers.0.iter();
+        lines.map(|(name, _)| name.clone()).collect()
+    }
+
     fn build(self, _: &Env) -> Result<Self, Unbuildable> {
         Ok(self)
     }

@@ -36,6 +36,7 @@ mod verify_webhook;
 
 use std::fmt;
 
+use http::HeaderName;
 use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
 
 use crate::action::{Action, Config, Phase, Unbuildable};
@@ -141,6 +142,8 @@ pub(crate) trait ReadConfig: fmt::Debug + Send + Sync {
     fn reads_request_body(&self) -> bool;
     fn reads_response_body(&self) -> bool;
     fn ends_the_phase(&self) -> bool;
+    fn adds_headers(&self) -> Vec<HeaderName>;
+    fn removes_header(&self, name: &HeaderName) -> bool;
     fn marks_responses(&self) -> bool;
     fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable>;
 }
@@ -160,6 +163,14 @@ impl<C: Config> ReadConfig for C {
 
     fn ends_the_phase(&self) -> bool {
         Config::ends_the_phase(self)
+    }
+
+    fn adds_headers(&self) -> Vec<HeaderName> {
+        Config::adds_headers(self)
+    }
+
+    fn removes_header(&self, name: &HeaderName) -> bool {
+        Config::removes_header(self, name)
     }
 
     fn marks_responses(&self) -> bool {

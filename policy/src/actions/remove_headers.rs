@@ -40,6 +40,13 @@ impl Config for RemoveHeaders {
     const RESULTS: Option<&'static str> = Some("remove_headers");
     type Action = Self;
 
+    fn removes_header(&self, name: &HeaderName) -> bool {
+        self.headers.iter().any(|names| match names {
+            Names::Exactly(removed) => removed == name,
+            Names::Beginning(prefix) => name.as_str().starts_with(prefix),
+        })
+    }
+
     fn build(self, _: &Env) -> Result<Self, Unbuildable> {
         Ok(self)
     }

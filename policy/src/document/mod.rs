@@ -20,7 +20,7 @@ mod reader;
 pub mod scope;
 
 use self::keys::{Item, Keys, ListOf};
-pub use self::reader::{Both, Mistake, Mistakes, read, read_warned};
+pub use self::reader::{Both, Mistake, Mistakes, Places, Step, read, read_warned};
 
 /// Most rules in one phase; one more is refused.
 const RULES_MAX: usize = 1_000;

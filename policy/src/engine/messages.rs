@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
-use super::{Rule, shadow, verdict};
+use super::{Rule, shadow, traced, verdict};
 use crate::action::{Fault, Phase};
 use crate::body::decode::Decode;
 use crate::body::sse::{EventStream, is_event_stream};
@@ -59,7 +59,10 @@ pub(super) fn run(rules: &[Rule], exchange: &mut Exchange<'_>) -> Verdict {
             }
         }
         for (action, step) in rule.steps.iter().enumerate() {
-            let flow = step.begin(PHASE, exchange);
+            let flow = match exchange.memory.trace() {
+                None => step.begin(PHASE, exchange),
+                Some(_) => traced::begin(step, PHASE, action, exchange),
+            };
             if let Some(verdict) = verdict(flow, || rule.place(PHASE, index, action)) {
                 return verdict;
             }

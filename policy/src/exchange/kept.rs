@@ -69,7 +69,7 @@ impl Kept {
             env: exchange.env.clone(),
             request: exchange.request.as_ref().map(KeptRequest::of),
             response: response.map(|response| (response.status, response.head.lines().clone())),
-            memory: exchange.memory.copy(),
+            memory: exchange.memory.for_messages(),
         }
     }
 
@@ -85,13 +85,16 @@ impl Kept {
             url: &self.url,
         };
         let response = self.response.as_ref();
-        run(&mut Exchange {
+        let mut exchange = Exchange {
             request: self.request.as_ref().map(KeptRequest::lent),
             response: response.map(|(status, lines)| Response::new(*status, lines)),
             message: Some(message),
-            memory: self.memory.copy(),
+            memory: self.memory.for_messages(),
             ..Exchange::of(&conn, &endpoint, &self.env)
-        })
+        };
+        let outcome = run(&mut exchange);
+        self.memory.add_message(exchange.memory);
+        outcome
     }
 }
 

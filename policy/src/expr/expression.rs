@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use super::compile::compile;
 use super::error::EvalError;
 use super::eval::{Frame, bool_of, eval};
+use super::foregone;
 use super::node::Node;
 use super::syntax::Wrong;
 use super::types::Type;
@@ -27,6 +28,9 @@ impl Expression {
     /// Compiles a text. In a document, it may name what is there in the phase that is being read.
     pub(crate) fn compile(text: &str) -> Result<Self, Wrong> {
         let compiled = compile(text, scope::phase())?;
+        if let Some(error) = foregone::failure(&compiled.node) {
+            scope::warn(format!("`{text}` always fails: {error}"));
+        }
         Ok(Self {
             text: text.into(),
             node: Arc::new(compiled.node),
@@ -37,6 +41,11 @@ impl Expression {
     /// The text that was compiled.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What was compiled.
+    pub(super) fn node(&self) -> &Node {
+        &self.node
     }
 
     /// The value for an exchange.

@@ -7,7 +7,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 const SIZE_MAX: usize = 1 << 20;
 
 /// A pattern that knows what it costs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     regex: Regex,
     positions: u64,

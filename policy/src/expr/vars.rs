@@ -50,6 +50,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Variable> {
     tables.copied().flatten()
 }
 
+/// Whether nothing in this version fills the variable in, so that it is always empty.
+pub(super) fn has_no_source(variable: &Variable) -> bool {
+    let mut empty = conn::EMPTY.iter().copied().flatten();
+    empty.any(|other| other.name == variable.name)
+}
+
 /// The variable with the longest name that begins the segments, and how many of them it takes.
 pub(super) fn longest(segments: &[&str]) -> Option<(&'static Variable, usize)> {
     (1..=segments.len()).rev().find_map(|taken| {

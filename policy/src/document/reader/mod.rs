@@ -13,6 +13,7 @@ mod mistake;
 mod open;
 mod parse;
 mod path;
+mod places;
 mod redact;
 mod refused;
 mod repair;
@@ -27,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::both::Both;
 pub use self::mistake::{Mistake, Mistakes};
+pub use self::places::{Places, Step};
 use self::repair::Repair;
 use self::source::Source;
 use super::scope;

@@ -94,7 +94,7 @@ impl Source<'_> {
         }
     }
 
-    fn mark(self, found: &Found<'_>) -> Mark {
+    pub(super) fn mark(self, found: &Found<'_>) -> Mark {
         spot::mark(self.text, found.place.node, found.place.offset)
     }
 }

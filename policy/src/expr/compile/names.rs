@@ -108,6 +108,12 @@ impl Compiler<'_> {
             _ => match vars::longest(&names) {
                 Some((variable, taken)) => {
                     self.check_phase(expr, variable)?;
+                    if vars::has_no_source(variable) {
+                        scope::warn(format!(
+                            "`{}` is always empty: nothing in this version fills it in",
+                            variable.name
+                        ));
+                    }
                     let fields = names.get(taken..).unwrap_or_default();
                     if let (false, [first, ..]) =
                         (matches!(variable.kind, Type::Map(_) | Type::Dyn), fields)
