@@ -50,6 +50,8 @@ pub struct Given {
     pub fetch: Option<Vec<FetchAnswer>>,
     /// What the service answers: `offline`, or status, headers and body.
     pub upstream: Option<Upstream>,
+    /// What another endpoint answers that the policy forwards to. Default: as `upstream`.
+    pub forward: Option<Upstream>,
     /// How often the request is sent; what is expected is said of the last. Default: 1.
     pub repeat: Option<u32>,
     /// Whether this request finds counters that nobody used yet. Default: false; each case begins with fresh ones.
@@ -156,6 +158,7 @@ impl Given {
             random: self.random.or(common.random),
             fetch: self.fetch.or_else(|| common.fetch.clone()),
             upstream: self.upstream.or_else(|| common.upstream.clone()),
+            forward: self.forward.or_else(|| common.forward.clone()),
             repeat: self.repeat.or(common.repeat),
             fresh: self.fresh || common.fresh,
         }

@@ -15,7 +15,7 @@ use super::given::{Answer, Given, Upstream};
 use super::run::{Got, PhaseRun, Run, Sent};
 use super::stage::Stage;
 use super::url::Url;
-use crate::action::{Fault, Phase};
+use crate::action::{Fault, Phase, Unreached};
 use crate::body::{self, BodyFault, BodySource, Transform};
 use crate::canonical::TargetBuf;
 use crate::endpoint_url::Scheme;
@@ -25,6 +25,18 @@ use crate::memory::{Memory, Messages, Outcome};
 use crate::verdict::Verdict;
 use crate::{LoadError, Policy};
 
+/// The gateway's page when nobody is behind an address.
+const UNREACHED: (StatusCode, u16, &str) = (
+    StatusCode::BAD_GATEWAY,
+    8012,
+    "the service behind this address cannot be reached",
+);
+/// The same when nobody is behind the endpoint that was forwarded to.
+const NOT_ONLINE: (StatusCode, u16, &str) = (
+    StatusCode::NOT_FOUND,
+    3200,
+    "the endpoint that this address forwards to is not online",
+);
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
@@ -177,51 +189,31 @@ impl Scene<'_> {
     }
 
     async fn request(&mut self, given: &Given, memory: &mut Memory, run: &mut Run) {
-        let offline = matches!(given.upstream, Some(Upstream::Offline));
+        let elsewhere = given.forward.as_ref().or(given.upstream.as_ref());
+        let offline = matches!(elsewhere, Some(Upstream::Offline));
         let verdict = self.request_phase(offline, memory, run).await;
-        let asked = match verdict {
-            Verdict::Continue | Verdict::Forward { .. } => true,
+        let (service, nobody) = match verdict {
+            Verdict::Continue => (given.upstream.as_ref(), UNREACHED),
+            Verdict::Forward { .. } => (elsewhere, NOT_ONLINE),
             Verdict::Answer { reply, .. } => {
                 let got = self.response_phase(Got::reply(reply), memory, run).await;
                 run.client = Some(got);
-                false
+                return memory.ended(Outcome::NotAsked);
             }
             ended => {
                 run.client = client_of(Phase::OnHttpRequest, ended);
-                false
+                return memory.ended(Outcome::NotAsked);
             }
         };
-        if !asked {
-            memory.ended(Outcome::NotAsked);
-            return;
-        }
-        let mut headers = self.headers.clone();
-        for edit in self.policy.upstream_edits() {
-            // What there is no room for is left out, as in the gateway.
-            edit.apply(&mut headers).unwrap_or_default();
-        }
-        run.upstream = Some(Sent {
-            method: self.method.clone(),
-            url: format!(
-                "{}://{}{}",
-                self.endpoint.url.scheme, self.authority, self.target
-            ),
-            path: self.target.to_string(),
-            headers,
-            body: self.body.clone(),
-        });
-        if offline {
-            run.client = Some(Got::page(
-                StatusCode::BAD_GATEWAY,
-                8012,
-                "the service behind this address cannot be reached",
-            ));
-            memory.ended(Outcome::Unanswered);
-            return;
-        }
-        let answer = match &given.upstream {
+        run.upstream = Some(self.sent());
+        let answer = match service {
+            None => Answer::default(),
             Some(Upstream::Answers(answer)) => answer.clone(),
-            _ => Answer::default(),
+            Some(Upstream::Offline) => {
+                let (status, code, said) = nobody;
+                run.client = Some(Got::page(status, code, said));
+                return memory.ended(Outcome::Unanswered);
+            }
         };
         let got = Got {
             status: answer.status.0,
@@ -231,6 +223,25 @@ impl Scene<'_> {
         let outcome = Outcome::Answered(got.status);
         run.client = Some(self.response_phase(got, memory, run).await);
         memory.ended(outcome);
+    }
+
+    /// The request as it goes on.
+    fn sent(&self) -> Sent {
+        let mut headers = self.headers.clone();
+        for edit in self.policy.upstream_edits() {
+            // What there is no room for is left out, as in the gateway.
+            edit.apply(&mut headers).unwrap_or_default();
+        }
+        Sent {
+            method: self.method.clone(),
+            url: format!(
+                "{}://{}{}",
+                self.endpoint.url.scheme, self.authority, self.target
+            ),
+            path: self.target.to_string(),
+            headers,
+            body: self.body.clone(),
+        }
     }
 
     /// Runs the request phase and takes over what it changed.
@@ -245,32 +256,32 @@ impl Scene<'_> {
             return Verdict::Continue;
         }
         let mut body = Whole(self.body.clone());
-        let (verdict, edited, target, new_body) = {
-            let mut exchange = self.exchange(std::mem::take(memory));
-            if let Some(request) = &mut exchange.request {
-                request.body = Some(&mut body);
-            }
-            let mut verdict = self.policy.on_http_request(&mut exchange).await;
-            while let Verdict::Forward { forward, by } = &verdict
-                && forward.continue_on_error
-                && offline
-            {
-                let by = by.clone();
-                verdict = self.policy.resume_http_request(&by, &mut exchange).await;
-            }
-            *memory = std::mem::take(&mut exchange.memory);
-            let request = exchange.request.as_ref();
-            (
-                verdict,
-                request.map(|request| request.head.lines().clone()),
-                request.map(|request| request.target.clone().into_owned()),
-                request.and_then(|request| request.new_body().cloned()),
-            )
-        };
-        self.headers = edited.unwrap_or_default();
-        self.target = target.unwrap_or_else(|| self.target.clone());
-        if let Some(body) = new_body {
-            self.body = body;
+        let mut exchange = self.exchange(std::mem::take(memory));
+        if let Some(request) = &mut exchange.request {
+            request.body = Some(&mut body);
+        }
+        let mut verdict = self.policy.on_http_request(&mut exchange).await;
+        while let Verdict::Forward { forward, by } = &verdict
+            && forward.continue_on_error
+            && offline
+        {
+            let failure = Unreached {
+                url: forward.url.clone(),
+                code: NOT_ONLINE.1,
+                message: NOT_ONLINE.2.to_owned(),
+            };
+            let resumed = self.policy.resume_http_request(by, &failure, &mut exchange);
+            verdict = resumed.await;
+        }
+        *memory = std::mem::take(&mut exchange.memory);
+        if let Some(request) = exchange.request {
+            let new_body = request.new_body().cloned();
+            let target = request.target.clone().into_owned();
+            let headers = request.head.lines().clone();
+            drop(request);
+            self.headers = headers;
+            self.target = target;
+            self.body = new_body.unwrap_or_else(|| self.body.clone());
         }
         note(phase, &verdict, memory, run);
         verdict
