@@ -11,19 +11,19 @@ use serde::de::{
     Visitor,
 };
 
-use crate::action::Phase;
 use crate::actions::{self, Kind, ReadConfig};
-use crate::expr::Expression;
+use crate::expr::{Expression, is_true};
 
+mod endpoint;
 mod keys;
 mod reader;
+mod root;
 pub mod scope;
 
-use self::keys::{Item, Keys, ListOf};
+pub use self::endpoint::Misplaced;
+use self::keys::{Item, Keys, ListOf, Setting};
 pub use self::reader::{Both, Mistake, Mistakes, Places, Step, read, read_warned};
 
-/// Most rules in one phase; one more is refused.
-const RULES_MAX: usize = 1_000;
 /// Most actions in one rule; one more is refused.
 const ACTIONS_MAX: usize = 100;
 /// Most expressions of one rule; one more is refused.
@@ -55,86 +55,28 @@ pub(crate) struct ActionText {
     pub(crate) config: Box<dyn ReadConfig>,
 }
 
-// === impl Document ===
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(DocumentVisitor)
-    }
-}
-
-struct DocumentVisitor;
-
-impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = Document;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a policy: a map of phases")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
-        const KEYS: Keys = Keys {
-            of: "phase",
-            known: &[
-                "on_tcp_connect",
-                "on_http_request",
-                "on_http_response",
-                "on_event_stream_message",
-            ],
-            code: 2230,
-        };
-        let mut document = Document {
-            phases: Default::default(),
-            results_read: HashSet::new(),
-        };
-        while let Some(key) = map.next_key_seed(KEYS)? {
-            let phase = Phase::ALL.iter().find(|phase| Some(phase.name()) == key);
-            match phase {
-                Some(phase) => document.phases[phase.index()] = rules_in(*phase, &mut map)?,
-                None => map.next_value::<IgnoredAny>().map(drop)?,
-            }
-        }
-        if document.phases.iter().all(Vec::is_empty) {
-            return Err(A::Error::custom(
-                "a policy needs at least one rule with an action (ERR_ADIT_2206)",
-            ));
-        }
-        document.results_read = scope::take_results();
-        Ok(document)
-    }
-}
-
 // === impl RuleText ===
 
-fn rules_in<'de, A: MapAccess<'de>>(phase: Phase, map: &mut A) -> Result<Vec<RuleText>, A::Error> {
-    let list = ListOf {
-        phase,
-        max: RULES_MAX,
-        what: "rules",
-        hint: "a phase is a list: put `-` before the rule",
-        item: PhantomData,
-    };
-    scope::with_phase(phase, || map.next_value_seed(list))
-}
-
 impl Item for RuleText {
+    const WHAT: &'static str = "rule";
     const KEYS: Keys = Keys {
         of: "field",
         known: &["name", "expressions", "mode", "actions"],
         code: 2236,
     };
 
-    fn read<'de, A: MapAccess<'de>>(phase: Phase, mut map: A) -> Result<Self, A::Error> {
+    fn read<'de, A: MapAccess<'de>>(setting: Setting, mut map: A) -> Result<Self, A::Error> {
         const ACTIONS: &str = "`actions` is a list: put `-` before the action";
         let mut rule = Self::default();
-        while let Some(key) = map.next_key_seed(Self::KEYS)? {
+        let mut keys = Self::KEYS.of(setting);
+        while let Some(key) = keys.next(&mut map)? {
             match key {
                 Some("name") => rule.name = map.next_value::<Option<String>>()?.map(Arc::from),
                 Some("expressions") => rule.expressions = map.next_value::<Conditions>()?.0,
                 Some("mode") => rule.shadow = map.next_value::<Mode>()? == Mode::Shadow,
                 Some("actions") => {
                     let list = ListOf {
-                        phase,
+                        setting,
                         max: ACTIONS_MAX,
                         what: "actions",
                         hint: ACTIONS,
@@ -151,6 +93,13 @@ impl Item for RuleText {
             ));
         }
         Ok(rule)
+    }
+
+    fn ends_by(&self) -> Option<&'static str> {
+        if self.shadow || !self.expressions.iter().all(is_true) {
+            return None;
+        }
+        self.actions.iter().find_map(Item::ends_by)
     }
 }
 
@@ -214,19 +163,25 @@ impl<'de> Visitor<'de> for ConditionsVisitor {
 // === impl ActionText ===
 
 impl Item for ActionText {
+    const WHAT: &'static str = "action";
     const KEYS: Keys = Keys {
         of: "field",
         known: &["type", "config"],
         code: 2236,
     };
 
-    fn read<'de, A: MapAccess<'de>>(phase: Phase, mut map: A) -> Result<Self, A::Error> {
+    fn read<'de, A: MapAccess<'de>>(setting: Setting, mut map: A) -> Result<Self, A::Error> {
         let mut kind = None;
         let mut config = None;
         let mut is_early = false;
-        while let Some(key) = map.next_key_seed(Self::KEYS)? {
+        let mut keys = Self::KEYS.of(setting);
+        while let Some(key) = keys.next(&mut map)? {
             match (key, kind) {
-                (Some("type"), _) => kind = Some(map.next_value_seed(Kind { phase })?),
+                (Some("type"), _) => {
+                    kind = Some(map.next_value_seed(Kind {
+                        phase: setting.phase,
+                    })?)
+                }
                 (Some("config"), Some(kind)) => {
                     config = Some(map.next_value_seed(actions::ConfigOf { kind })?)
                 }
@@ -247,6 +202,10 @@ impl Item for ActionText {
             None => actions::ConfigOf { kind }.deserialize(().into_deserializer())?,
         };
         Ok(Self { kind, config })
+    }
+
+    fn ends_by(&self) -> Option<&'static str> {
+        self.config.ends_the_phase().then_some(self.kind)
     }
 }
 
@@ -307,13 +266,13 @@ did you mean `on_http_request`?"
 
     #[test]
     fn too_many_rules_or_actions_are_refused() {
-        let rule = "  - actions: [{type: deny}]\n";
+        let rule = "  - actions: [{type: log, config: {metadata: {}}}]\n";
         assert!(!policy(&format!("on_http_request:\n{}", rule.repeat(1_000))).is_empty());
         assert!(
             refused(&format!("on_http_request:\n{}", rule.repeat(1_001)))
                 .contains("more than 1000 rules")
         );
-        let actions = "{type: deny}, ".repeat(101);
+        let actions = "{type: log, config: {metadata: {}}}, ".repeat(101);
         assert!(
             refused(&format!("on_http_request:\n  - actions: [{actions}]\n"))
                 .contains("more than 100 actions")
@@ -359,11 +318,11 @@ did you mean `on_http_request`?"
 
     #[test]
     fn keys_that_begin_with_x_are_a_home_for_anchors() {
-        let text = "x-no: &no {status_code: 404}
+        let text = "x-no: &no {metadata: {a: 1}}
 on_http_request:
   - x-why: because
     actions:
-      - {type: deny, config: *no, x-a: 1}
+      - {type: log, config: *no, x-a: 1}
       - {type: deny, config: {x-b: [1], status_code: 404}}
 ";
         assert!(!policy(text).is_empty());

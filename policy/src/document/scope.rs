@@ -22,6 +22,8 @@ thread_local! {
 pub(super) struct Aside {
     /// Warnings, in the order in which they were said.
     pub(super) warnings: Vec<String>,
+    /// What is wrong with a value that is right by itself.
+    pub(super) objections: Vec<String>,
     /// Where in the value its mistake lies, in characters.
     pub(super) offset: Option<usize>,
 }
@@ -29,6 +31,7 @@ pub(super) struct Aside {
 impl Aside {
     const NOTHING: Self = Self {
         warnings: Vec::new(),
+        objections: Vec::new(),
         offset: None,
     };
 }
@@ -47,6 +50,12 @@ pub fn phase() -> Option<Phase> {
 /// Warns at the value that is being read: it is right, and probably not what was meant.
 pub fn warn(text: impl Into<String>) {
     ASIDE.with_borrow_mut(|aside| aside.warnings.push(text.into()));
+}
+
+/// Objects to the value that is being read: it is right by itself, and a mistake where it stands. The document is refused
+/// if all else is right, so that one reading finds all of these.
+pub(super) fn object(text: impl Into<String>) {
+    ASIDE.with_borrow_mut(|aside| aside.objections.push(text.into()));
 }
 
 /// Says where in the text that is being read the mistake lies, in characters from its beginning. For a visitor that is

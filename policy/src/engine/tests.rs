@@ -29,7 +29,7 @@ async fn rules_and_actions_run_in_order_until_one_answers() {
       - { type: add-headers, config: { headers: { x-a: '2' } } }
   - name: stop
     actions:
-      - type: deny
+      - { type: redirect, config: { to: /elsewhere } }
       - { type: add-headers, config: { headers: { x-a: '3' } } }
 ",
     );
@@ -37,11 +37,11 @@ async fn rules_and_actions_run_in_order_until_one_answers() {
     let lines = HeaderMap::new();
     let mut exchange = request(&lines);
     let verdict = policy.on_http_request(&mut exchange).await;
-    let Verdict::Deny { reply, by } = verdict else {
+    let Verdict::Answer { reply, by } = verdict else {
         panic!("{verdict:?}");
     };
-    assert_eq!(reply.status(), 403);
-    assert_eq!(by.to_string(), "on_http_request[1].actions[0] (deny)");
+    assert_eq!(reply.status(), 302);
+    assert_eq!(by.to_string(), "on_http_request[1].actions[0] (redirect)");
     assert_eq!(by.name.as_deref(), Some("stop"));
     let values: Vec<_> = exchange
         .request()

@@ -122,7 +122,10 @@ impl<'s, 'a> Pairs<'s, 'a> {
         if !first.is_empty() {
             let rank = |index: &usize| {
                 let key = entries.get(*index)?.key_text();
-                first.iter().position(|name| Some(*name) == key)
+                // Some documents spell keys in any case; what is none of theirs may come in any order.
+                first
+                    .iter()
+                    .position(|name| key.is_some_and(|key| name.eq_ignore_ascii_case(key)))
             };
             order.sort_by_cached_key(|index| std::cmp::Reverse(rank(index).unwrap_or(first.len())));
         }

@@ -67,7 +67,13 @@ impl<'a> Repair<'a> {
                 is_shared: false,
             };
             let trouble = match root.read(PhantomData::<T>) {
-                Ok(value) if self.found.is_empty() => return Ok((value, pass.into_warnings())),
+                Ok(value) if self.found.is_empty() => {
+                    self.found = pass.objections.take();
+                    if self.found.is_empty() {
+                        return Ok((value, pass.warnings.take()));
+                    }
+                    break;
+                }
                 Ok(_) => break,
                 Err(trouble) => trouble,
             };
@@ -107,7 +113,8 @@ impl<'a> Repair<'a> {
         Pass {
             number,
             work_left: Cell::new(work),
-            warnings: RefCell::new(Vec::new()),
+            warnings: RefCell::default(),
+            objections: RefCell::default(),
         }
     }
 
@@ -140,15 +147,6 @@ impl<'a> Repair<'a> {
         entry.key_text() == Some(name)
             || inside.any(|entry| entry.key_text() == Some(name))
             || heard.any(|found| is_slip(found) || is_inside(found))
-    }
-}
-
-impl<'a> Pass<'a> {
-    fn into_warnings(self) -> Vec<Found<'a>> {
-        let warnings = self.warnings.into_inner().into_iter();
-        warnings
-            .map(|(message, place)| Found { message, place })
-            .collect()
     }
 }
 

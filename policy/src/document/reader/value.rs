@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use serde::de::{DeserializeSeed, Visitor};
 
 use super::entries::{Items, Pairs};
+use super::repair::Found;
 use super::tree::{Entry, Kind, Node, Scalar};
 use super::trouble::{Place, Trouble};
 use crate::document::scope;
@@ -17,7 +18,8 @@ pub(super) struct Pass<'a> {
     pub(super) number: u32,
     /// What may still be done; a pass that uses it up ends.
     pub(super) work_left: Cell<u64>,
-    pub(super) warnings: RefCell<Vec<(String, Place<'a>)>>,
+    pub(super) warnings: RefCell<Vec<Found<'a>>>,
+    pub(super) objections: RefCell<Vec<Found<'a>>>,
 }
 
 /// A node on the way from the root.
@@ -60,9 +62,14 @@ impl<'s, 'a> Value<'s, 'a> {
     ) -> Result<S::Value, Trouble<'a>> {
         self.pass.spend(VALUE_COST)?;
         let (result, aside) = scope::aside_of(|| seed.deserialize(self));
-        let warnings = aside.warnings.into_iter();
-        let warnings = warnings.map(|text| (text, self.place(None)));
+        let found = |message| Found {
+            message,
+            place: self.place(None),
+        };
+        let warnings = aside.warnings.into_iter().map(found);
         self.pass.warnings.borrow_mut().extend(warnings);
+        let objections = aside.objections.into_iter().map(found);
+        self.pass.objections.borrow_mut().extend(objections);
         result.map_err(|trouble| trouble.placed(|| self.place(aside.offset)))
     }
 
