@@ -32,6 +32,7 @@ pub struct Memory {
     trace: Option<Box<Trace>>,
     /// Outlives the phases, as the messages of an event stream do. Only for a memory that keeps a trace.
     messages: Option<Arc<Mutex<Messages>>>,
+    attempt: Option<Box<(i64, Value<'static>)>>,
 }
 
 /// What rules did with the messages of an event stream.
@@ -186,6 +187,20 @@ impl Memory {
     pub(crate) fn var(&self, name: &str) -> Option<&Value<'static>> {
         let (_, value) = self.vars.iter().find(|(known, _)| &**known == name)?;
         Some(value)
+    }
+
+    /// How many attempts a request of the policy's own has had, and what came of the last one, while it is decided
+    /// whether there is another.
+    pub(crate) fn attempt(&self) -> Option<&(i64, Value<'static>)> {
+        self.attempt.as_deref()
+    }
+
+    pub(crate) fn set_attempt(&mut self, count: i64, last: Value<'static>) {
+        self.attempt = Some(Box::new((count, last)));
+    }
+
+    pub(crate) fn end_attempts(&mut self) {
+        self.attempt = None;
     }
 
     /// The moment that stays the same for the whole phase.

@@ -14,6 +14,7 @@ mod digests;
 mod enforce;
 mod forward_internal;
 mod headers;
+mod http_request;
 mod list;
 mod log;
 mod on_error;
@@ -116,6 +117,7 @@ actions! {
     custom_response::CustomResponse,
     deny::Deny,
     forward_internal::ForwardInternal,
+    http_request::HttpRequest,
     log::Log,
     rate_limit::RateLimit,
     redirect::Redirect,
@@ -274,6 +276,7 @@ mod tests {
     /// A config that each action accepts.
     fn some_config(kind: &str) -> &'static str {
         match kind {
+            "http-request" => "{url: 'https://b.internal'}",
             "forward-internal" => "{url: 'https://b.internal'}",
             "add-headers" => "{headers: {x-a: b}}",
             "rate-limit" => {

@@ -1,15 +1,15 @@
 //! `request-body-find-replace`: changes the text of the request's body before it goes to the service.
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use serde::Deserialize;
 
 use super::digests::remove_digests;
 use super::replacements::{BodyRules, InBody, entries, results};
 use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
-use crate::body::decode::Decode;
-use crate::body::{BODY_MAX, BodyFault, Transform};
+use crate::body::BODY_MAX;
+use crate::body::decode::decode;
 use crate::env::Env;
 use crate::exchange::{Exchange, Request};
 use crate::expr::Value;
@@ -55,8 +55,7 @@ impl Action for Replace {
         let rules = self.0.get(exchange)?;
         let request = exchange.request_mut()?;
         let body = request.body(BODY_MAX).await?;
-        let layers = Decode::all(request.head.lines(), BODY_MAX)?;
-        let plain = decoded(layers, body)?;
+        let plain = decode(request.head.lines(), body, BODY_MAX)?;
         let replaced = rules.apply(&plain)?;
         if !replaced.found.is_empty() {
             put(replaced.text.into_owned().into(), request)?;
@@ -64,15 +63,6 @@ impl Action for Replace {
         leave_results(exchange, || results(&replaced.found));
         Ok(Flow::Next)
     }
-}
-
-fn decoded(layers: Vec<Decode>, body: Bytes) -> Result<Bytes, BodyFault> {
-    layers.into_iter().try_fold(body, |body, mut layer| {
-        let mut out = BytesMut::new();
-        layer.push(&body, &mut out)?;
-        layer.end(&mut out)?;
-        Ok(out.freeze())
-    })
 }
 
 /// Puts another body in the place of the one that came; its header tells of the new one.
@@ -96,10 +86,12 @@ fn leave_results(exchange: &mut Exchange<'_>, results: impl FnOnce() -> Value<'s
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
-    use crate::body::BodySource;
     use crate::body::coding::Coding;
     use crate::body::compress::Compress;
+    use crate::body::{BodyFault, BodySource, Transform};
     use crate::testing::{lines, one, policy, refused, request};
     use crate::verdict::Verdict;
 

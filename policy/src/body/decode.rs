@@ -4,7 +4,7 @@ use std::fmt;
 
 use brotli::enc::StandardAlloc;
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use flate2::{Decompress, FlushDecompress, Status};
 use http::{HeaderMap, header};
 
@@ -36,6 +36,17 @@ pub struct Decode {
 enum Decoder {
     Inflate(Decompress),
     Br(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
+}
+
+/// Undoes the codings that a header names, on a body that is there as a whole.
+pub fn decode(lines: &HeaderMap, body: Bytes, cap: usize) -> Result<Bytes, BodyFault> {
+    let layers = Decode::all(lines, cap)?;
+    layers.into_iter().try_fold(body, |body, mut layer| {
+        let mut out = BytesMut::new();
+        layer.push(&body, &mut out)?;
+        layer.end(&mut out)?;
+        Ok(out.freeze())
+    })
 }
 
 // === impl Decode ===

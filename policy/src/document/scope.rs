@@ -13,6 +13,7 @@ use crate::action::Phase;
 
 thread_local! {
     static PHASE: Cell<Option<Phase>> = const { Cell::new(None) };
+    static ATTEMPTS: Cell<bool> = const { Cell::new(false) };
     static RESULTS: RefCell<HashSet<&'static str>> = RefCell::default();
     static ASIDE: RefCell<Aside> = const { RefCell::new(Aside::NOTHING) };
 }
@@ -45,6 +46,26 @@ pub fn with_phase<T>(phase: Phase, read: impl FnOnce() -> T) -> T {
 /// The phase in which the value stands that is being read; none outside of a policy's phases.
 pub fn phase() -> Option<Phase> {
     PHASE.get()
+}
+
+/// What `read` reads may name `attempts` and `last_attempt`.
+pub(crate) fn with_attempts<T>(read: impl FnOnce() -> T) -> T {
+    struct No;
+
+    impl Drop for No {
+        fn drop(&mut self) {
+            ATTEMPTS.set(false);
+        }
+    }
+
+    ATTEMPTS.set(true);
+    let _restored = No;
+    read()
+}
+
+/// Whether the value that is being read may name them.
+pub(crate) fn reads_attempts() -> bool {
+    ATTEMPTS.get()
 }
 
 /// Warns at the value that is being read: it is right, and probably not what was meant.

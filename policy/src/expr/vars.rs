@@ -1,6 +1,7 @@
 //! The table of variables: names, types, where they are there, and how they are read. A name may be a value and have
 //! fields at once (`req.url`, `req.url.path`): each dotted name is a variable of its own.
 
+mod attempt;
 mod conn;
 mod request;
 mod response;
@@ -39,6 +40,10 @@ pub(super) const HINTS: &[(&str, &str)] = &[
         "actions.ngrok.oidc.identity, as soon as signing in is built in",
     ),
     (
+        "attempts",
+        "`attempts`, only in `retry_condition` of `http-request`",
+    ),
+    (
         "last_attempt",
         "`last_attempt`, only in `retry_condition` of `http-request`",
     ),
@@ -60,7 +65,8 @@ pub(super) fn has_no_source(variable: &Variable) -> bool {
 pub(super) fn longest(segments: &[&str]) -> Option<(&'static Variable, usize)> {
     (1..=segments.len()).rev().find_map(|taken| {
         let name = segments.get(..taken)?.join(".");
-        let variable = all().find(|variable| variable.name == name)?;
+        let mut known = all().chain(attempt::table());
+        let variable = known.find(|variable| variable.name == name)?;
         Some((variable, taken))
     })
 }
