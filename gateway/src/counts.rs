@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use adit_policy::verdict::Verdict;
+use adit_policy::{
+    trace::{Outcome, ShadowRecord},
+    verdict::Verdict,
+};
 
 /// Names of the classes of responses; the first one is no response at all.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -11,11 +14,17 @@ const VERDICTS: [&str; 7] = [
     "continue", "answer", "deny", "refuse", "close", "forward", "fault",
 ];
 
+/// What rules in shadow mode would have done. `unknown`: they reach outside, which is not tried.
+const SHADOWS: [&str; 8] = [
+    "continue", "answer", "deny", "refuse", "close", "forward", "fault", "unknown",
+];
+
 /// What has happened at one endpoint, or at several that are told as one.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     exchanges: [AtomicU64; CLASSES.len()],
     verdicts: [AtomicU64; VERDICTS.len()],
+    shadows: [AtomicU64; SHADOWS.len()],
 }
 
 // === impl Counts ===
@@ -41,6 +50,22 @@ impl Counts {
         add(self.verdicts.get(index));
     }
 
+    /// A rule in shadow mode was tried.
+    pub(crate) fn shadow(&self, record: &ShadowRecord) {
+        let index = match record.decision.as_ref().map(|(_, _, outcome)| outcome) {
+            Some(Outcome::Next) => 0,
+            Some(Outcome::Answered(_)) => 1,
+            Some(Outcome::Denied(_)) => 2,
+            Some(Outcome::Refused(..)) => 3,
+            Some(Outcome::Closed) => 4,
+            Some(Outcome::Forwarded(_)) => 5,
+            // Without a decision, its expressions have failed.
+            Some(Outcome::Failed { .. }) | None => 6,
+            Some(Outcome::WouldRun) => 7,
+        };
+        add(self.shadows.get(index));
+    }
+
     /// Exchanges by the class of their response.
     pub(crate) fn exchanges(&self) -> impl Iterator<Item = (&'static str, u64)> {
         named(CLASSES, &self.exchanges)
@@ -49,6 +74,11 @@ impl Counts {
     /// Phases of policies by how they ended.
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         named(VERDICTS, &self.verdicts)
+    }
+
+    /// Tries of rules in shadow mode by what they would have done.
+    pub(crate) fn shadows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        named(SHADOWS, &self.shadows)
     }
 }
 

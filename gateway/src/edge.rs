@@ -26,7 +26,7 @@ use crate::{
         accept::Doorkeeper, gate::GateRules, head::HeadLimits, hello::Arrival, local_ca::LocalCa,
         tls::Certificates,
     },
-    pools::endpoints::Endpoints,
+    pools::endpoints::{Endpoint, Endpoints},
     reload::{Loaded, Status},
 };
 
@@ -142,6 +142,9 @@ impl Edge {
 
     /// The URL as people open it: with the listener's port where that is not the scheme's own.
     pub(crate) fn public_url(&self, url: &EndpointUrl) -> EndpointUrl {
+        if Endpoint::has_internal_url(url) {
+            return url.clone();
+        }
         let port = self
             .port(url.scheme)
             .filter(|port| Some(*port) != url.scheme.default_port());
@@ -153,6 +156,13 @@ impl Edge {
 
     /// Endpoints are told apart by scheme and host; a port may be named if it is the listener's.
     pub(crate) fn without_own_port(&self, url: EndpointUrl) -> Result<EndpointUrl, String> {
+        if Endpoint::has_internal_url(&url) && matches!(url.scheme, Scheme::Http | Scheme::Https) {
+            // No listener leads to it.
+            return match url.port {
+                Some(_) => Err("an internal endpoint has no port, leave it out".into()),
+                None => Ok(url),
+            };
+        }
         let Some(own) = self.port(url.scheme) else {
             return Err(format!(
                 "this gateway does not serve {} endpoints",

@@ -77,6 +77,25 @@ impl Memory {
         }
     }
 
+    /// What a request begins with if `on_tcp_connect` has left this of its connection: the results of its actions.
+    pub fn of_connection(&self) -> Self {
+        Self {
+            results: self.results.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Leaves, for the actions behind a `forward-internal`, why the other endpoint could not be used.
+    pub fn forward_failed(&mut self, url: &str, code: u16, message: &str) {
+        let text = |text: &str| Value::String(text.to_owned().into());
+        let error = Value::map([
+            ("code", text(&format!("ERR_ADIT_{code}"))),
+            ("message", text(message)),
+        ]);
+        let result = Value::map([("url", text(url)), ("error", error)]);
+        self.set_result("forward_internal", result);
+    }
+
     /// The trace so far, if one is kept.
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_deref()

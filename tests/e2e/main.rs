@@ -34,6 +34,7 @@ mod isolation;
 mod limits;
 mod policy;
 mod policy_bodies;
+mod policy_connect;
 mod policy_limits;
 mod policy_responses;
 mod reload;

@@ -74,6 +74,16 @@ fn traffic(page: &mut Page, edge: &Edge) {
             page.sample("adit_policy_verdicts_total", &labels, count);
         }
     }
+    page.counter(
+        "adit_policy_shadow_total",
+        "Rules in shadow mode that matched, by what they would have done.",
+    );
+    for (endpoint, counts) in &by_endpoint {
+        for (verdict, count) in counts.shadows() {
+            let labels = [("endpoint", endpoint.as_str()), ("verdict", verdict)];
+            page.sample("adit_policy_shadow_total", &labels, count);
+        }
+    }
 }
 
 fn policies(page: &mut Page, edge: &Edge) {

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     os::fd::AsRawFd,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use http::HeaderValue;
@@ -15,10 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
 use super::{
-    gate::HeadSwitch,
     hello,
     io::{Connection, PublicIo},
-    running::Running,
 };
 use crate::core::Core;
 
@@ -87,17 +85,7 @@ pub(crate) async fn accept(core: Arc<Core>, listener: TcpListener, kind: Kind) {
 
 async fn serve_plain(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
     let id = stream.as_raw_fd();
-    let connection = Connection {
-        peer,
-        peer_value: address_value(peer.ip()),
-        local: stream.local_addr().unwrap_or(peer),
-        accepted: SystemTime::now(),
-        agreed: None,
-        sni: None,
-        tls: false,
-        switch: HeadSwitch::new(),
-        running: Running::default(),
-    };
+    let connection = Connection::new(peer, stream.local_addr().unwrap_or(peer));
     let rules = core.edge.gate_rules();
     core.http(PublicIo::new(
         stream, id, connection, false, rules, admission,

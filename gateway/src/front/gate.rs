@@ -118,6 +118,11 @@ impl Gate {
         }
     }
 
+    /// Whether the connection speaks HTTP/2.
+    pub(crate) fn expects_frames(&self) -> bool {
+        self.switch.expects_frames()
+    }
+
     /// Whether the connection was refused: nothing more may be written by anyone else.
     pub(crate) fn is_shut(&self) -> bool {
         self.refusal.is_some()

@@ -1,6 +1,6 @@
 //! The TLS ClientHello: its ALPN tells agents from browsers, its SNI picks the certificate.
 
-use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, os::fd::AsRawFd, sync::Arc};
 
 use adit_policy::canonical::Host;
 use adit_wire::limits::{ALPN, LANE_HINT};
@@ -16,12 +16,11 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 use tracing::debug;
 
 use super::{
-    accept::{Admission, address_value},
-    gate::HeadSwitch,
+    accept::Admission,
+    ending::{Closing, Socket},
     io::{Agreed, Connection, PublicIo},
-    running::Running,
 };
-use crate::{agents, core::Core};
+use crate::{agents, core::Core, http::greet_named};
 
 /// An agent's connection on its way to the core that will serve it. Its ClientHello has been read,
 /// its handshake has not begun.
@@ -58,7 +57,19 @@ pub(crate) async fn serve(
         drop(handshaking);
         return hand_over(&core, start, peer, wanted.sni, lane, deadline, admission);
     }
-    let Some(config) = core.edge.certificates.for_clients(wanted.sni.as_ref()) else {
+    let mut connection = Connection {
+        agreed: Some(Agreed::default()),
+        sni: wanted.sni,
+        tls: true,
+        ..Connection::new(peer, start.io.local_addr().unwrap_or(peer))
+    };
+    if let Err(closing) = greet_named(&core.edge, &connection).await {
+        if closing == Closing::Reset {
+            start.io.reset_when_closed();
+        }
+        return debug!(%peer, "closed by a policy");
+    }
+    let Some(config) = core.edge.certificates.for_clients(connection.sni.as_ref()) else {
         return debug!(%peer, "no certificate for the name the client asked for");
     };
     let Some(tls) = finish(start, config, deadline, peer).await else {
@@ -68,17 +79,7 @@ pub(crate) async fn serve(
     let (socket, session) = tls.get_ref();
     let id = socket.as_raw_fd();
     let http2 = session.alpn_protocol() == Some(b"h2");
-    let connection = Connection {
-        peer,
-        peer_value: address_value(peer.ip()),
-        local: socket.local_addr().unwrap_or(peer),
-        accepted: SystemTime::now(),
-        agreed: Some(agreed(session, http2)),
-        sni: wanted.sni,
-        tls: true,
-        switch: HeadSwitch::new(),
-        running: Running::default(),
-    };
+    connection.agreed = Some(agreed(session, http2));
     let rules = core.edge.gate_rules();
     core.http(PublicIo::new(tls, id, connection, http2, rules, admission))
         .await;

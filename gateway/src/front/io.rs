@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::SystemTime,
 };
 
@@ -21,10 +21,13 @@ use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use super::{
-    accept::Admission,
+    accept::{Admission, address_value},
+    ending::{Closing, Ending, GOAWAY, Socket},
     gate::{Gate, GateRules, HeadSwitch, PREFACE},
     running::Running,
+    traffic::Traffic,
 };
+use crate::http::Greetings;
 
 /// Enough for a response head and a small body in one packet, little enough for an idle connection.
 const WRITE_BUFFER: usize = 1460;
@@ -49,6 +52,12 @@ pub(crate) struct Connection {
     pub(crate) switch: HeadSwitch,
     /// Its exchanges.
     pub(crate) running: Running,
+    /// Bytes each way, without what TLS adds.
+    pub(crate) traffic: Arc<Traffic>,
+    /// Told when a policy ends it.
+    pub(crate) ending: Ending,
+    /// What `on_tcp_connect` of the policies that it has met said of it.
+    pub(crate) greetings: Greetings,
 }
 
 /// What a TLS handshake agreed on.
@@ -62,6 +71,26 @@ pub(crate) struct Agreed {
     pub(crate) alpn: &'static str,
     /// Whether an earlier session was taken up again.
     pub(crate) resumed: bool,
+}
+
+impl Connection {
+    /// A plain connection that was accepted just now.
+    pub(crate) fn new(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            peer,
+            peer_value: address_value(peer.ip()),
+            local,
+            accepted: SystemTime::now(),
+            agreed: None,
+            sni: None,
+            tls: false,
+            switch: HeadSwitch::new(),
+            running: Running::default(),
+            traffic: Arc::default(),
+            ending: Ending::default(),
+            greetings: Greetings::default(),
+        }
+    }
 }
 
 impl fmt::Debug for Connection {
@@ -81,6 +110,10 @@ pub(crate) struct PublicIo<T> {
     http2: bool,
     ssl: Option<Arc<SslDigest>>,
     facts: Arc<ProxyDigest>,
+    traffic: Arc<Traffic>,
+    ending: Ending,
+    /// The client was told that the connection ends.
+    told: bool,
     /// Counts the connection for as long as it lives.
     _admission: Admission,
 }
@@ -102,6 +135,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
             .tls
             .then(|| Arc::new(SslDigest::new("", "", None, None, Vec::new())));
         Self {
+            traffic: Arc::clone(&connection.traffic),
+            ending: connection.ending.clone(),
+            told: false,
             io: BufWriter::with_capacity(WRITE_BUFFER, io),
             gate,
             id,
@@ -150,41 +186,83 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for PublicIo<T> {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.ending.wanted().is_some() {
+            return self.poll_ended();
+        }
+        let before = out.filled().len();
         let Self { io, gate, .. } = &mut *self;
         let polled = gate.poll_read(io, cx, out);
-        if polled.is_pending() && !io.buffer().is_empty() {
-            // Pingora flushes a body of known length at its end only. While it has nothing to write it
-            // watches the client, which is here: what lies in the buffer must not wait for more.
-            // A failure shows at the next write.
-            drop(Pin::new(io).poll_flush(cx));
+        if polled.is_pending() {
+            if !io.buffer().is_empty() {
+                // Pingora flushes a body of known length at its end only. While it has nothing to write it
+                // watches the client, which is here: what lies in the buffer must not wait for more.
+                // A failure shows at the next write.
+                drop(Pin::new(io).poll_flush(cx));
+            }
+            if self.gate.expects_frames() {
+                self.ending.wakes(cx);
+            }
         }
+        self.traffic.came(out.filled().len() - before);
         polled
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PublicIo<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
+    /// HTTP/2 flushes what it has written before it waits for more to read, so that the last frame goes out then.
+    fn poll_ended(&self) -> Poll<io::Result<()>> {
+        match self.gate.expects_frames() && !self.told {
+            true => Poll::Pending,
+            false => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+        }
+    }
+
+    fn poll_goaway(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A flush ends on a frame's last byte, and so many bytes always have room in an empty buffer.
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        ready!(Pin::new(&mut self.io).poll_write(cx, GOAWAY))?;
+        self.told = true;
+        // The reader is to see the end.
+        cx.waker().wake_by_ref();
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Socket> AsyncWrite for PublicIo<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.gate.is_shut() {
+        if self.gate.is_shut() || self.told {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.traffic.went(written);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gate.expects_frames() && !self.told && self.ending.wanted().is_some() {
+            return self.poll_goaway(cx);
+        }
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A reset could overtake the last frame of HTTP/2.
+        if !self.told && self.ending.wanted() == Some(Closing::Reset) {
+            self.io.get_ref().reset_when_closed();
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
 #[async_trait]
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Shutdown for PublicIo<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Socket> Shutdown for PublicIo<T> {
     async fn shutdown(&mut self) {
         // The peer may be gone already; there is nobody to tell.
         drop(AsyncWriteExt::shutdown(self).await);

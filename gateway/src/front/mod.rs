@@ -4,9 +4,10 @@
 //! - [`hello`]: what a TLS client wants, by SNI and ALPN
 //! - [`tls`]: certificates; [`local_ca`]: our own authority for development
 //! - [`io`]: the form Pingora accepts; [`gate`] and [`head`]: what may pass to it; [`running`]: how
-//!   much of it at once
+//!   much of it at once; [`traffic`]: how much of it went by; [`ending`]: no more of it
 
 pub(crate) mod accept;
+pub(crate) mod ending;
 pub(crate) mod gate;
 pub(crate) mod head;
 pub(crate) mod hello;
@@ -14,3 +15,4 @@ pub(crate) mod io;
 pub(crate) mod local_ca;
 pub(crate) mod running;
 pub(crate) mod tls;
+pub(crate) mod traffic;

@@ -20,7 +20,10 @@ use super::{
     exchange::{Exchange, Instead},
     route,
 };
-use crate::edge::Edge;
+use crate::{
+    edge::Edge,
+    front::{ending::Closing, io::connection},
+};
 
 /// How long the rest of an answered request's body is read, to keep the connection.
 pub(super) const DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -46,9 +49,8 @@ pub(super) async fn send(
         Instead::Page(page) => render(session, &page, grpc)?,
         Instead::Reply(reply) if grpc => grpc_reply(&reply)?,
         Instead::Reply(reply) => from_policy(*reply)?,
-        Instead::Close => {
-            session.set_keepalive(None);
-            session.shutdown().await;
+        Instead::Close(closing) => {
+            close(session, closing).await;
             return Ok(());
         }
     };
@@ -91,8 +93,8 @@ pub(super) async fn fail(
     let status = match &instead {
         Instead::Page(page) => page.status,
         Instead::Reply(reply) => reply.status(),
-        Instead::Close => {
-            session.shutdown().await;
+        Instead::Close(closing) => {
+            close(session, *closing).await;
             return outcome(0);
         }
     };
@@ -102,7 +104,17 @@ pub(super) async fn fail(
     outcome(status.as_u16())
 }
 
-fn page(exchange: &Exchange, error: &Error) -> ErrorPage {
+/// Ends the whole connection. HTTP/2 is told so; what else runs on it ends with it.
+async fn close(session: &mut Session, closing: Closing) {
+    session.set_keepalive(None);
+    if let Some(facts) = connection(session) {
+        facts.ending.close(closing);
+    }
+    session.shutdown().await;
+}
+
+/// What a client is told of an error.
+pub(super) fn page(exchange: &Exchange, error: &Error) -> ErrorPage {
     let forwards_to = exchange.dial.as_ref().map_or("", |dial| dial.forwards_to());
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => ErrorPage::body_too_slow(),

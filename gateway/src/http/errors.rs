@@ -4,6 +4,7 @@ use adit_policy::{
     action::{Phase, Refusal},
     body::BodyFault,
     canonical::BadTarget,
+    endpoint_url::EndpointUrl,
 };
 use adit_wire::message::DialErrorKind;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -104,6 +105,34 @@ impl ErrorPage {
                 "Look at the agent's log.",
             ),
         }
+    }
+
+    /// An endpoint to which a policy forwards is not there, or has no member.
+    pub(super) fn offline(url: &EndpointUrl) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            3200,
+            format!("the endpoint {url} is offline"),
+            "The traffic policy of this address forwards to it. Try again in a moment; if it is yours, look at its agent.",
+        )
+    }
+
+    pub(super) fn too_many_hops() -> Self {
+        Self::new(
+            StatusCode::LOOP_DETECTED,
+            3501,
+            "the request was forwarded too often",
+            "The traffic policies of this address forward it in a circle.",
+        )
+    }
+
+    /// The same for a request that was forwarded: what failed lies behind the address that the client asked for.
+    pub(super) fn of_forward(self) -> Self {
+        let status = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => StatusCode::BAD_GATEWAY,
+            status => status,
+        };
+        Self { status, ..self }
     }
 
     pub(super) fn timeout() -> Self {

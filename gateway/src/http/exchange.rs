@@ -4,19 +4,21 @@ use std::{net::SocketAddr, sync::Arc};
 
 use adit_policy::{
     Policy,
-    action::Reply,
+    action::{Forward, Reply},
     canonical::{Host, Target},
     endpoint_url::Scheme,
     memory::{Memory, Outcome},
+    verdict::Place as By,
 };
 use http::{StatusCode, Uri};
 use pingora_core::{Error, ErrorSource};
+use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
 use super::{errors::ErrorPage, request_body::Kept, response_body::Rewriting, upstream::Dial};
 use crate::{
     edge::Edge,
-    front::running::Place,
+    front::{ending::Closing, running::Place},
     pools::{endpoints::Endpoint, member::Member},
 };
 
@@ -37,10 +39,43 @@ pub(crate) struct Exchange {
     pub(super) rewriting: Option<Rewriting>,
     /// Set when something other than the service's response is to be sent.
     pub(super) instead: Option<Instead>,
-    /// What the policies remember, the operator's first.
-    pub(super) memories: [Memory; 2],
+    /// The policies that the request has met, the outermost first.
+    pub(super) layers: Vec<Layer>,
+    /// How often it was forwarded to another endpoint.
+    pub(super) hops: usize,
     /// The status that the service answered with, before any policy changed it.
     pub(super) answered: Option<StatusCode>,
+}
+
+/// A policy that a request has met on its way.
+///
+/// Requests pass layers from the first to the last, responses from the last to the first: the operator's policy of the
+/// endpoint, those of the endpoints to which it was forwarded, and the policy of the agent that serves the last of them.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) memory: Memory,
+    /// How it was left, if the policy forwarded the request to another endpoint.
+    pub(super) left: Option<Left>,
+}
+
+/// What is needed to go on in a policy behind the action that forwarded the request.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) by: By,
+    pub(super) forward: Forward,
+    /// The request as the action left it, if the policy goes on when the other endpoint fails.
+    pub(super) before: Option<Box<Before>>,
+}
+
+/// A request before another endpoint's policies have changed it.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) serving: Arc<Endpoint>,
+    pub(super) member: Option<Arc<Member>>,
+    pub(super) header: RequestHeader,
+    pub(super) body: Option<Kept>,
 }
 
 /// Where a request goes, from one snapshot of the routes.
@@ -52,7 +87,10 @@ pub(super) struct Routed {
     pub(super) raw_target: Option<Box<str>>,
     pub(super) client: SocketAddr,
     pub(super) grpc: bool,
+    /// The one that the client asked for.
     pub(super) endpoint: Arc<Endpoint>,
+    /// The one whose members serve the request: another one if a policy has forwarded it.
+    pub(super) serving: Arc<Endpoint>,
     /// The member in use.
     pub(super) member: Option<Arc<Member>>,
 }
@@ -63,7 +101,7 @@ pub(super) enum Instead {
     Page(ErrorPage),
     Reply(Box<Reply>),
     /// Nothing: the connection is closed.
-    Close,
+    Close(Closing),
 }
 
 // === impl Routed ===
@@ -93,23 +131,37 @@ impl Exchange {
             body: None,
             rewriting: None,
             instead: None,
-            memories: Default::default(),
+            layers: Vec::new(),
+            hops: 0,
             answered: None,
         }
     }
 
-    /// Tells the policies' actions that wait for it how the exchange ended.
-    pub(super) fn tell_end(&mut self, error: Option<&Error>) {
+    /// How it stands with the service, after an error if there was one.
+    pub(super) fn outcome(&self, error: Option<&Error>) -> Outcome {
         // Who did not wait for the answer says nothing about the service, or clients could make it look broken.
         let client_left = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
-        let outcome = match (self.answered, &self.dial) {
+        match (self.answered, &self.dial) {
             (Some(status), _) => Outcome::Answered(status),
             (None, Some(_)) if !client_left => Outcome::Unanswered,
             (None, _) => Outcome::NotAsked,
-        };
-        for memory in &mut self.memories {
-            memory.ended(outcome);
         }
+    }
+
+    /// The last layer whose policy has forwarded the request.
+    pub(super) fn forwarded_by(&self) -> Option<usize> {
+        self.layers.iter().rposition(|layer| layer.left.is_some())
+    }
+
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.forwarded_by().is_some()
+    }
+
+    /// Whether a policy goes on if the service does not answer.
+    pub(super) fn can_fall_back(&self) -> bool {
+        let layer = self.forwarded_by().and_then(|at| self.layers.get(at));
+        let left = layer.and_then(|layer| layer.left.as_ref());
+        left.is_some_and(|left| left.before.is_some())
     }
 
     pub(super) fn member(&self) -> Option<&Arc<Member>> {
@@ -120,15 +172,5 @@ impl Exchange {
     pub(super) fn shared_domain<'a>(&self, edge: &'a Edge) -> Option<&'a Host> {
         let declared = self.routed.as_ref()?.endpoint.declared;
         (!declared).then_some(&edge.config.domain)
-    }
-
-    /// The policies of this exchange, the operator's first.
-    pub(super) fn policies(&self) -> [Option<Arc<Policy>>; 2] {
-        let operator = self
-            .routed
-            .as_ref()
-            .and_then(|routed| routed.endpoint.policy.clone());
-        let agent = self.member().and_then(|member| member.spec.policy.as_ref());
-        [operator, agent.map(|agent| Arc::clone(&agent.policy))]
     }
 }

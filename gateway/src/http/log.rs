@@ -1,11 +1,15 @@
 //! What is told of an exchange when it has ended.
 
+use adit_policy::{
+    memory::{Memory, Outcome},
+    trace::ShadowRecord,
+};
 use adit_wire::message::ExchangeReport;
 use pingora_proxy::Session;
-use tracing::{Level, debug, enabled};
+use tracing::{Level, debug, enabled, info};
 
-use super::exchange::Exchange;
-use crate::edge::Edge;
+use super::exchange::{Exchange, Layer};
+use crate::{edge::Edge, pools::endpoints::Endpoint};
 
 /// The longest path that is reported to an agent's display.
 const PATH: usize = 256;
@@ -18,6 +22,32 @@ pub(super) fn count(edge: &Edge, session: &Session, exchange: &Exchange) {
     };
     let written = session.response_written();
     counts.exchange(written.map(|response| response.status.as_u16()));
+}
+
+/// Tells a policy's actions that wait for it how the exchange ended, and the log what its shadow would have done.
+pub(super) fn layer_ended(layer: &mut Layer, outcome: Outcome) {
+    layer.memory.ended(outcome);
+    shadow(&layer.endpoint, &layer.memory);
+}
+
+/// What rules in shadow mode would have done.
+pub(super) fn shadow(endpoint: &Endpoint, memory: &Memory) {
+    for record in memory.shadow() {
+        endpoint.counts.shadow(record);
+        let ShadowRecord {
+            phase, rule, name, ..
+        } = record;
+        let (action, kind, outcome) = match &record.decision {
+            Some((action, kind, outcome)) => (Some(*action), *kind, format!("{outcome:?}")),
+            None => (None, "expressions", format!("{:?}", record.matched)),
+        };
+        info!(
+            target: "adit::policy",
+            endpoint = %endpoint.url, rule = %format_args!("{phase}[{rule}]"), name = name.as_deref(), index = action,
+            action = kind, %outcome,
+            "a rule in shadow mode"
+        );
+    }
 }
 
 /// Tells the agent, if it wants to know, and the log at level debug.

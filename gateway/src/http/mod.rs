@@ -3,7 +3,9 @@
 //! - [`proxy`]: Pingora's hooks, each a few lines; read it first
 //! - [`route`]: which endpoint a request is for
 //! - [`spelling`]: its canonical authority and target, put where everybody reads them
-//! - [`decide`]: what the policies say
+//! - [`greeting`]: what the policies say of its connection
+//! - [`decide`]: what they say of it; [`forward`]: that another endpoint is to serve it
+//! - [`request_phase`], [`response_phase`]: one policy's turn, and all policies'; [`judge`]: what comes of it
 //! - [`adapt`]: a Pingora session as a policy's exchange, and edits back onto it
 //! - [`forwarded`]: `X-Forwarded-*`, and who the client is
 //! - [`cookies`]: whose they are
@@ -20,14 +22,20 @@ mod cookies;
 mod decide;
 mod errors;
 mod exchange;
+mod forward;
 mod forwarded;
+mod greeting;
+mod judge;
 mod log;
 mod proxy;
 mod request_body;
+mod request_phase;
 mod response_body;
+mod response_phase;
 mod route;
 mod spelling;
 mod upstream;
 mod view;
 
+pub(crate) use greeting::{Greetings, greet_named};
 pub(crate) use proxy::Proxy;

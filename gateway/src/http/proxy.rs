@@ -12,11 +12,10 @@ use tokio::sync::watch;
 
 use super::{
     adapt, answer, cookies, decide,
-    errors::ErrorPage,
     exchange::{Exchange, Instead},
     log,
     response_body::{self, has_no_body},
-    route,
+    response_phase, route,
     upstream::Upstreams,
 };
 use crate::{edge::Edge, front::io::connection};
@@ -88,14 +87,10 @@ impl ProxyHttp for Proxy {
         if let Some(kept) = &mut exchange.body {
             kept.begin_again();
         }
-        match decide::member(exchange) {
-            Some(member) => Ok(self.upstreams.peer(member, exchange, upgrade)),
-            None => {
-                let page = exchange
-                    .dial
-                    .as_ref()
-                    .map_or_else(ErrorPage::no_agent, |dial| ErrorPage::of_dial(dial));
-                exchange.instead = Some(Instead::Page(page));
+        match decide::member(&self.edge, session, exchange).await {
+            Ok(member) => Ok(self.upstreams.peer(member, exchange, upgrade)),
+            Err(instead) => {
+                exchange.instead = Some(instead);
                 Err(Error::explain(
                     ErrorType::ConnectError,
                     "no agent is left to try",
@@ -211,7 +206,7 @@ impl ProxyHttp for Proxy {
             // RFC 9112 §6.1: HTTP/1.0 knows no chunks. The connection's end is the body's end instead.
             session.set_keepalive(None);
         }
-        let Some(instead) = decide::response(&self.edge, session, response, exchange).await else {
+        let Some(instead) = response_phase::response(&self.edge, session, response, exchange).await else {
             return Ok(());
         };
         exchange.instead = Some(instead);
@@ -250,9 +245,19 @@ impl ProxyHttp for Proxy {
         exchange: &mut Exchange,
         reused: bool,
     ) -> Box<Error> {
-        let repeatable = session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated()
+        let unspoiled = !session.as_ref().retry_buffer_truncated()
             && session.response_written().is_none();
+        if unspoiled && *error.esource() == ErrorSource::Upstream && exchange.can_fall_back() {
+            // Whatever the method: the policy that forwarded it says that something else is to serve it then.
+            let page = answer::page(exchange, &error);
+            exchange.instead = Some(Instead::Page(page));
+            if let Some(routed) = &mut exchange.routed {
+                routed.member = None;
+            }
+            error.set_retry(true);
+            return error;
+        }
+        let repeatable = unspoiled && session.req_header().method.is_idempotent();
         if repeatable {
             let ours = exchange.dial.as_ref().is_some_and(|dial| dial.was_reused());
             if ours && is_break(&error) {
@@ -283,7 +288,10 @@ impl ProxyHttp for Proxy {
         if let Some(connection) = connection(session) {
             connection.switch.exchange_ended();
         }
-        exchange.tell_end(error);
+        let outcome = exchange.outcome(error);
+        for layer in &mut exchange.layers {
+            log::layer_ended(layer, outcome);
+        }
         log::count(&self.edge, session, exchange);
         log::ended(session, exchange);
     }

@@ -35,7 +35,7 @@ const RETRY_BUFFER: usize = 64 * 1024;
 const STAND_IN: &[u8] = b"POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\n.";
 
 /// A body that was read, for the service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Kept {
     body: Bytes,
     handed_on: bool,

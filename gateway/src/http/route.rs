@@ -94,6 +94,7 @@ fn find(
         client,
         grpc: is_grpc(&request.headers),
         endpoint: Arc::clone(endpoint),
+        serving: Arc::clone(endpoint),
         member: None,
     };
     let respelling = Respelling {

@@ -1,6 +1,6 @@
 //! An exchange as a policy sees it, borrowed from Pingora's session.
 
-use std::time::SystemTime;
+use std::{net::SocketAddr, time::SystemTime};
 
 use adit_policy::{
     canonical::Target,
@@ -15,6 +15,7 @@ use super::exchange::Routed;
 use crate::{
     edge::Edge,
     front::io::{Connection, connection},
+    pools::endpoints::Endpoint,
 };
 
 /// What an [`exchange::Exchange`] borrows from.
@@ -26,35 +27,56 @@ pub(super) struct View<'a> {
     target: Target<'a>,
 }
 
+/// A connection as policies see it. `client`: who is believed to be at its other end.
+pub(super) fn conn<'a>(edge: &'a Edge, facts: &'a Connection, client: SocketAddr) -> Conn<'a> {
+    let (bytes_in, bytes_out) = facts.traffic.so_far();
+    let tls = facts.agreed.map(|agreed| Tls {
+        sni: facts.sni.as_ref().map_or("", |sni| sni.as_str()),
+        ja4: "",
+        version: agreed.version,
+        cipher_suite: agreed.cipher_suite,
+        alpn: agreed.alpn,
+        resumed: agreed.resumed,
+    });
+    Conn {
+        region: &edge.config.region,
+        bytes_in,
+        bytes_out,
+        tls,
+        ..Conn::new(client, facts.local, facts.accepted)
+    }
+}
+
+/// An endpoint as policies see it.
+pub(super) fn endpoint(endpoint: &Endpoint) -> exchange::Endpoint<'_> {
+    exchange::Endpoint {
+        id: &endpoint.id,
+        url: &endpoint.url,
+    }
+}
+
 impl<'a> View<'a> {
-    pub(super) fn of(session: &'a Session, routed: &'a Routed) -> Option<Self> {
-        Self::apart(connection(session)?, session.req_header(), routed)
+    /// `at`: the endpoint whose policy looks.
+    pub(super) fn of(
+        edge: &'a Edge,
+        session: &'a Session,
+        routed: &'a Routed,
+        at: &'a Endpoint,
+    ) -> Option<Self> {
+        Self::apart(edge, connection(session)?, session.req_header(), routed, at)
     }
 
     /// A view that leaves the session free.
     pub(super) fn apart(
+        edge: &'a Edge,
         facts: &'a Connection,
         header: &'a RequestHeader,
         routed: &'a Routed,
+        at: &'a Endpoint,
     ) -> Option<Self> {
-        let tls = facts.agreed.map(|agreed| Tls {
-            sni: facts.sni.as_ref().map_or("", |sni| sni.as_str()),
-            ja4: "",
-            version: agreed.version,
-            cipher_suite: agreed.cipher_suite,
-            alpn: agreed.alpn,
-            resumed: agreed.resumed,
-        });
-        let conn = Conn {
-            tls,
-            ..Conn::new(routed.client, facts.local, facts.accepted)
-        };
         Some(Self {
-            conn,
-            endpoint: exchange::Endpoint {
-                id: "",
-                url: &routed.endpoint.url,
-            },
+            conn: conn(edge, facts, routed.client),
+            endpoint: endpoint(at),
             routed,
             header,
             target: routed.target(&header.uri)?,

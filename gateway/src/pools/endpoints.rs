@@ -12,6 +12,7 @@ use adit_policy::{
     endpoint_url::{EndpointUrl, HostPattern, Scheme},
 };
 use arc_swap::{ArcSwap, Guard};
+use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
 
 use super::{member::Member, session::Session};
@@ -23,6 +24,8 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// A URL that traffic arrives at.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
+    /// A name that stays the same for the same URL.
+    pub(crate) id: Arc<str>,
     pub(crate) url: EndpointUrl,
     /// The operator's policy; it runs before a member's own.
     pub(crate) policy: Option<Arc<Policy>>,
@@ -84,8 +87,25 @@ pub(crate) enum BindError {
 
 impl Routes {
     /// The endpoint that answers for a canonical host. An exact name beats a wildcard, and a longer
-    /// wildcard a shorter one.
+    /// wildcard a shorter one. Internal ones are not found: no client gets to them.
     pub(crate) fn find(&self, scheme: Scheme, host: &str) -> Option<&Arc<Endpoint>> {
+        match is_internal(host) {
+            true => None,
+            false => self.find_any(scheme, host),
+        }
+    }
+
+    /// The internal endpoint of a URL.
+    pub(crate) fn find_internal(&self, url: &EndpointUrl) -> Option<&Arc<Endpoint>> {
+        match &url.host {
+            HostPattern::Exact(host) if is_internal(host.as_str()) && url.port.is_none() => {
+                self.find_any(url.scheme, host.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    fn find_any(&self, scheme: Scheme, host: &str) -> Option<&Arc<Endpoint>> {
         let table = self.table(scheme)?;
         if let Some(endpoint) = table.exact.get(host) {
             return Some(endpoint);
@@ -139,8 +159,17 @@ impl Routes {
 // === impl Endpoint ===
 
 impl Endpoint {
+    /// Whether it has a URL that only policies of this gateway can use.
+    pub(crate) fn has_internal_url(url: &EndpointUrl) -> bool {
+        match &url.host {
+            HostPattern::Exact(host) | HostPattern::Wildcard(host) => is_internal(host.as_str()),
+            HostPattern::Random => false,
+        }
+    }
+
     fn new(url: EndpointUrl, counts: Arc<Counts>) -> Self {
         Self {
+            id: id(&url),
             url,
             policy: None,
             normalize_paths: false,
@@ -177,6 +206,18 @@ impl Endpoint {
         }
         Ok(displaced)
     }
+}
+
+/// Whether only policies of this gateway get to a host.
+pub(crate) fn is_internal(host: &str) -> bool {
+    host.ends_with(".internal") || host == "internal"
+}
+
+fn id(url: &EndpointUrl) -> Arc<str> {
+    let digest = digest(&SHA256, url.to_string().as_bytes());
+    let digits = digest.as_ref().iter().take(12);
+    let digits = digits.map(|byte| format!("{byte:02x}"));
+    format!("ep_{}", digits.collect::<String>()).into()
 }
 
 // === impl Endpoints ===

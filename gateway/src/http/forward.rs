@@ -1,0 +1,97 @@
+//! `forward-internal`: another endpoint of this gateway serves the request.
+
+use std::sync::Arc;
+
+use adit_policy::{action::Forward, verdict::Place};
+use pingora_proxy::Session;
+
+use super::{
+    decide::Step,
+    errors::ErrorPage,
+    exchange::{Before, Exchange, Instead, Left},
+    log, request_phase,
+};
+use crate::edge::Edge;
+
+/// So often may one request be forwarded, in vain or not.
+const HOPS: usize = 10;
+
+/// The request leaves the last policy for another endpoint. `Err`: it cannot.
+pub(super) fn leave(
+    edge: &Edge,
+    session: &Session,
+    exchange: &mut Exchange,
+    forward: Forward,
+    by: Place,
+) -> Result<(), ErrorPage> {
+    let target = edge.endpoints.snapshot().find_internal(&forward.url).map(Arc::clone);
+    let offline = ErrorPage::offline(&forward.url);
+    let (Some(routed), Some(layer)) = (&mut exchange.routed, exchange.layers.last_mut()) else {
+        return Err(ErrorPage::internal());
+    };
+    let before = forward.continue_on_error.then(|| {
+        Box::new(Before {
+            serving: Arc::clone(&routed.serving),
+            member: routed.member.clone(),
+            header: session.req_header().clone(),
+            body: exchange.body.clone(),
+        })
+    });
+    layer.left = Some(Left {
+        by,
+        forward,
+        before,
+    });
+    exchange.hops += 1;
+    if exchange.hops > HOPS {
+        return Err(ErrorPage::too_many_hops());
+    }
+    routed.serving = target.ok_or(offline)?;
+    routed.member = None;
+    Ok(())
+}
+
+/// The endpoint that was to serve the request cannot: the policy that forwarded it there goes on, or the page is sent.
+pub(super) async fn fall_back(
+    edge: &Arc<Edge>,
+    session: &mut Session,
+    exchange: &mut Exchange,
+    page: ErrorPage,
+) -> Step {
+    let Some(at) = exchange.forwarded_by() else {
+        return Step::Instead(Instead::Page(page));
+    };
+    let page = page.of_forward();
+    let left = exchange.layers.get_mut(at).and_then(|layer| layer.left.take());
+    let Some(Left {
+        by,
+        forward,
+        before: Some(before),
+    }) = left
+    else {
+        return Step::Instead(Instead::Page(page));
+    };
+    let outcome = exchange.outcome(None);
+    for mut layer in exchange.layers.drain(at + 1..) {
+        log::layer_ended(&mut layer, outcome);
+    }
+    exchange.dial = None;
+    let Before {
+        serving,
+        member,
+        header,
+        body,
+    } = *before;
+    *session.req_header_mut() = header;
+    // A body that was read since is still the one that came.
+    exchange.body = body.or(exchange.body.take());
+    if let Some(routed) = &mut exchange.routed {
+        routed.serving = serving;
+        routed.member = member;
+    }
+    if let Some(layer) = exchange.layers.last_mut() {
+        let url = forward.url.to_string();
+        layer.memory.forward_failed(&url, page.code, &page.title);
+    }
+    request_phase::resume(edge, session, exchange, &by).await
+}
