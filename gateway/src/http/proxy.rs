@@ -121,8 +121,8 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        for policy in exchange.policies().iter().flatten() {
-            adapt::replay(policy.upstream_edits().to_vec(), request)?;
+        for layer in &exchange.layers {
+            adapt::replay(layer.policy.upstream_edits().to_vec(), request)?;
         }
         cookies::withhold_own(request)
     }
