@@ -11,7 +11,7 @@ use std::{
 };
 
 use adit_policy::{
-    endpoint_url::{EndpointUrl, Scheme},
+    endpoint_url::{EndpointUrl, HostPattern, Scheme},
     env::Env,
 };
 use adit_wire::{limits::MAX_LANES, message::Heartbeat};
@@ -176,6 +176,16 @@ impl Edge {
             )),
             _ => Ok(EndpointUrl { port: None, ..url }),
         }
+    }
+
+    /// The endpoint of a URL, for this gateway itself: internal ones, too.
+    pub(crate) fn serving(&self, url: &EndpointUrl) -> Option<Arc<Endpoint>> {
+        let HostPattern::Exact(host) = &url.host else {
+            return None;
+        };
+        let own = self.without_own_port(url.clone()).ok()?;
+        let routes = self.endpoints.snapshot();
+        routes.find_any(own.scheme, host.as_str()).map(Arc::clone)
     }
 
     pub(crate) fn port(&self, scheme: Scheme) -> Option<u16> {

@@ -85,17 +85,6 @@ impl Memory {
         }
     }
 
-    /// Leaves, for the actions behind a `forward-internal`, why the other endpoint could not be used.
-    pub fn forward_failed(&mut self, url: &str, code: u16, message: &str) {
-        let text = |text: &str| Value::String(text.to_owned().into());
-        let error = Value::map([
-            ("code", text(&format!("ERR_ADIT_{code}"))),
-            ("message", text(message)),
-        ]);
-        let result = Value::map([("url", text(url)), ("error", error)]);
-        self.set_result("forward_internal", result);
-    }
-
     /// The trace so far, if one is kept.
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_deref()

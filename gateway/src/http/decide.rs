@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adit_policy::{action::Forward, memory::Memory, verdict::Place};
+use adit_policy::{Policy, action::Forward, memory::Memory, verdict::Place};
 use pingora_proxy::Session;
 
 use super::{
@@ -94,7 +94,7 @@ async fn to_endpoint(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Exc
     let Some(policy) = endpoint.policy.clone() else {
         return Step::GoOn;
     };
-    match greet(edge, session, exchange, &endpoint, &policy).await {
+    match greet(edge, session, &endpoint, &policy).await {
         Ok(memory) => {
             request_phase::enter(edge, session, exchange, endpoint, (policy, memory)).await
         }
@@ -118,7 +118,7 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
     let Some(AgentPolicy { policy, .. }) = &member.spec.policy else {
         return Step::GoOn;
     };
-    match greet(edge, session, exchange, &endpoint, policy).await {
+    match greet(edge, session, &endpoint, policy).await {
         Ok(memory) => {
             let policy = (Arc::clone(policy), memory);
             request_phase::enter(edge, session, exchange, endpoint, policy).await
@@ -127,17 +127,14 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
     }
 }
 
-/// What the policy has said of the connection. One to which a request was forwarded has no connection of its own.
+/// What the policy has said of the connection. One to which the request was forwarded is asked, too, or there would be a
+/// way around it.
 async fn greet(
     edge: &Edge,
     session: &Session,
-    exchange: &Exchange,
     endpoint: &Endpoint,
-    policy: &Arc<adit_policy::Policy>,
+    policy: &Arc<Policy>,
 ) -> Result<Memory, Instead> {
-    if exchange.is_forwarded() {
-        return Ok(Memory::default());
-    }
     let internal = || Instead::Page(ErrorPage::internal());
     let facts = shared_connection(session).ok_or_else(internal)?;
     let facts = facts.get().ok_or_else(internal)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adit_policy::{action::Forward, verdict::Place};
+use adit_policy::{action::{Forward, Unreached}, verdict::Place};
 use pingora_proxy::Session;
 
 use super::{
@@ -24,7 +24,7 @@ pub(super) fn leave(
     forward: Forward,
     by: Place,
 ) -> Result<(), ErrorPage> {
-    let target = edge.endpoints.snapshot().find_internal(&forward.url).map(Arc::clone);
+    let target = edge.serving(&forward.url);
     let offline = ErrorPage::offline(&forward.url);
     let (Some(routed), Some(layer)) = (&mut exchange.routed, exchange.layers.last_mut()) else {
         return Err(ErrorPage::internal());
@@ -89,9 +89,10 @@ pub(super) async fn fall_back(
         routed.serving = serving;
         routed.member = member;
     }
-    if let Some(layer) = exchange.layers.last_mut() {
-        let url = forward.url.to_string();
-        layer.memory.forward_failed(&url, page.code, &page.title);
-    }
-    request_phase::resume(edge, session, exchange, &by).await
+    let failure = Unreached {
+        url: forward.url,
+        code: page.code,
+        message: page.title,
+    };
+    request_phase::resume(edge, session, exchange, (&by, &failure)).await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adit_policy::{
     Policy,
-    action::{Fault, Phase},
+    action::{Fault, Phase, Unreached},
     body::BodySource,
     exchange::HeaderEdit,
     memory::Memory,
@@ -51,7 +51,7 @@ pub(super) async fn resume(
     edge: &Arc<Edge>,
     session: &mut Session,
     exchange: &mut Exchange,
-    after: &Place,
+    after: (&Place, &Unreached),
 ) -> Step {
     run_last(edge, session, exchange, Some(after)).await
 }
@@ -60,7 +60,7 @@ async fn run_last(
     edge: &Arc<Edge>,
     session: &mut Session,
     exchange: &mut Exchange,
-    after: Option<&Place>,
+    after: Option<(&Place, &Unreached)>,
 ) -> Step {
     let ran = match exchange.layers.last() {
         Some(layer) if layer.policy.reads_request_body() => {
@@ -116,7 +116,7 @@ async fn run_without_body(
     edge: &Edge,
     session: &Session,
     exchange: &mut Exchange,
-    after: Option<&Place>,
+    after: Option<(&Place, &Unreached)>,
 ) -> Option<(Ran, Option<ErrorPage>)> {
     let layer = exchange.layers.last_mut()?;
     let view = View::of(edge, session, exchange.routed.as_ref()?, &layer.endpoint)?;
@@ -129,7 +129,7 @@ async fn run_with_body(
     edge: &Edge,
     session: &mut Session,
     exchange: &mut Exchange,
-    after: Option<&Place>,
+    after: Option<(&Place, &Unreached)>,
 ) -> Option<(Ran, Option<ErrorPage>)> {
     let (facts, header) = (shared_connection(session)?, session.req_header().clone());
     let layer = exchange.layers.last_mut()?;
@@ -145,7 +145,7 @@ async fn run_with_body(
 async fn run<'v>(
     edge: &'v Edge,
     policy: &Policy,
-    after: Option<&Place>,
+    after: Option<(&Place, &Unreached)>,
     view: &'v View<'v>,
     body: Option<&'v mut dyn BodySource>,
     memory: &mut Memory,
@@ -156,7 +156,7 @@ async fn run<'v>(
     }
     let verdict = match after {
         None => policy.on_http_request(&mut seen).await,
-        Some(after) => policy.resume_http_request(after, &mut seen).await,
+        Some((after, failure)) => policy.resume_http_request(after, failure, &mut seen).await,
     };
     *memory = seen.memory;
     let request = seen.request;

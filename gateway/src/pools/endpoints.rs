@@ -95,17 +95,8 @@ impl Routes {
         }
     }
 
-    /// The internal endpoint of a URL.
-    pub(crate) fn find_internal(&self, url: &EndpointUrl) -> Option<&Arc<Endpoint>> {
-        match &url.host {
-            HostPattern::Exact(host) if is_internal(host.as_str()) && url.port.is_none() => {
-                self.find_any(url.scheme, host.as_str())
-            }
-            _ => None,
-        }
-    }
-
-    fn find_any(&self, scheme: Scheme, host: &str) -> Option<&Arc<Endpoint>> {
+    /// The same for the gateway itself, which gets to internal ones, too.
+    pub(crate) fn find_any(&self, scheme: Scheme, host: &str) -> Option<&Arc<Endpoint>> {
         let table = self.table(scheme)?;
         if let Some(endpoint) = table.exact.get(host) {
             return Some(endpoint);
