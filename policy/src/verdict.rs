@@ -32,7 +32,8 @@ pub enum Verdict {
         /// The action that refused.
         by: Place,
     },
-    /// The connection is to be closed without a word.
+    /// The connection is to be closed without a word, and reset where that is possible. In `on_tcp_connect`, `Answer`,
+    /// `Deny`, `Refuse` and `Fault` close it, too, in the usual way: nobody has asked for anything yet.
     Close {
         /// The action that closes it.
         by: Place,

@@ -35,6 +35,7 @@ mod limits;
 mod policy;
 mod policy_bodies;
 mod policy_connect;
+mod policy_forward;
 mod policy_limits;
 mod policy_responses;
 mod reload;

@@ -56,7 +56,8 @@ async fn close_connection_resets_where_deny_does_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_may_close_its_connection_too() {
-    let rule = "{ expressions: [\"req.url.path == '/close'\"], actions: [{ type: close-connection }] }";
+    let rule =
+        "{ expressions: [\"req.url.path == '/close'\"], actions: [{ type: close-connection }] }";
     let gateway = Gateway::with(&format!(
         "endpoints: [{{ url: http://app.localhost, traffic_policy: {{ on_http_request: [{rule}] }} }}]\n"
     ))
@@ -79,7 +80,9 @@ async fn a_request_may_close_its_connection_too() {
         }
     }
     assert_eq!(h2.goodbye().await, Some(0));
-    service.wait_for("the other stream's end", |counts| counts.abandoned == 1).await;
+    service
+        .wait_for("the other stream's end", |counts| counts.abandoned == 1)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +126,8 @@ on_http_request:
         assert_eq!(request.header("x-seen"), Some("deny"), "{request:?}");
     }
     // TP-13 the other way round: what another connection left is not read.
-    let asked = "adit_policy_verdicts_total{endpoint=\"http://app.localhost\",verdict=\"continue\"}";
+    let asked =
+        "adit_policy_verdicts_total{endpoint=\"http://app.localhost\",verdict=\"continue\"}";
     // Once for the connection, twice for its requests.
     assert_eq!(metric(gateway.admin(), asked).await, 3);
 }
@@ -142,9 +146,16 @@ async fn an_agents_policy_looks_at_the_connection_when_the_agent_is_chosen() {
     client.send(GET).await;
     assert_eq!(client.rest().await, b"");
 
-    let io = tls::connect(&gateway, "app.localhost", &["h2"]).await.unwrap();
+    let io = tls::connect(&gateway, "app.localhost", &["h2"])
+        .await
+        .unwrap();
     let mut h2 = H2::hello(raw::Client::over(io), &[]).await;
-    let fields = [(":method", "GET"), (":scheme", "https"), (":authority", "app.localhost"), (":path", "/")];
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "app.localhost"),
+        (":path", "/"),
+    ];
     let head = h2raw::block(&fields);
     h2.send(h2raw::frame(1, END_HEADERS | 1, 1, &head)).await;
     assert_eq!(h2.goodbye().await, Some(0));
@@ -166,7 +177,9 @@ async fn a27_the_connection_of_one_endpoint_never_gets_to_another_with_its_own_r
         .await;
     let mut client = raw::Client::connect_tls(&gateway, "open.localhost", &["http/1.1"]).await;
     for (host, status) in [("open", 200), ("guarded", 421), ("guarded", 421)] {
-        client.send(format!("GET / HTTP/1.1\r\nHost: {host}.localhost\r\n\r\n")).await;
+        client
+            .send(format!("GET / HTTP/1.1\r\nHost: {host}.localhost\r\n\r\n"))
+            .await;
         assert_eq!(client.answer().await.status, status, "{host}");
     }
     // Without a name, the policy runs when the request names the endpoint.
@@ -178,7 +191,7 @@ async fn a27_the_connection_of_one_endpoint_never_gets_to_another_with_its_own_r
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_reload_a_connection_meets_the_new_policy() {
     let open = "on_tcp_connect: [{ actions: [{ type: restrict-ips, config: { allow: [127.0.0.0/8] } }] }]\n";
-    let shut = "on_tcp_connect: [{ actions: [{ type: restrict-ips, config: { deny: [127.0.0.0/8] } }] }]\n";
+    let shut = "on_tcp_connect: [{ actions: [{ type: restrict-ips, config: { allow: [192.0.2.0/24] } }] }]\n";
     let gateway = Gateway::with_files(
         &[("app.yaml", open)],
         "endpoints: [{ url: http://app.localhost, traffic_policy_file: app.yaml }]\n",

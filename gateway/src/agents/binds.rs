@@ -16,7 +16,7 @@ use crate::{
     config::AgentEntry,
     edge::Edge,
     pools::{
-        endpoints::BindError,
+        endpoints::{BindError, Endpoint},
         member::{AgentPolicy, Member, MemberSpec},
         session::Session,
     },
@@ -240,6 +240,7 @@ impl Binds {
         let env = self.edge.policy_env.for_endpoint(&counters);
         let policy =
             Policy::load(&file, text, &env).map_err(|error| refused(RefusalCode::Policy, error))?;
+        Endpoint::takes(asked, &policy).map_err(|why| refused(RefusalCode::Policy, why))?;
         Ok(Some(AgentPolicy {
             policy: Arc::new(policy),
             text: Arc::from(text),

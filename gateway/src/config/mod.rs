@@ -135,6 +135,14 @@ pub enum ConfigError {
     /// A policy has a mistake, or cannot be built.
     #[error(transparent)]
     Policy(#[from] Box<LoadError>),
+    /// A policy cannot stand at its endpoint.
+    #[error("endpoint {url}: {message}")]
+    Endpoint {
+        /// Which endpoint.
+        url: String,
+        /// What is wrong and what to do.
+        message: &'static str,
+    },
     /// Two parts of the file contradict each other.
     #[error("{path}: {message}")]
     Contradiction {

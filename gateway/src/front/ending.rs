@@ -10,10 +10,7 @@ use std::{
 };
 
 use socket2::SockRef;
-use tokio::{
-    io::DuplexStream,
-    net::TcpStream,
-};
+use tokio::{io::DuplexStream, net::TcpStream};
 use tokio_rustls::server::TlsStream;
 
 /// RFC 9113 §6.8, without an error: no streams beyond the last possible one, which is all of them.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use adit_policy::{action::{Forward, Unreached}, verdict::Place};
+use adit_policy::{
+    action::{Forward, Unreached},
+    verdict::Place,
+};
 use pingora_proxy::Session;
 
 use super::{
@@ -62,7 +65,10 @@ pub(super) async fn fall_back(
         return Step::Instead(Instead::Page(page));
     };
     let page = page.of_forward();
-    let left = exchange.layers.get_mut(at).and_then(|layer| layer.left.take());
+    let left = exchange
+        .layers
+        .get_mut(at)
+        .and_then(|layer| layer.left.take());
     let Some(Left {
         by,
         forward,

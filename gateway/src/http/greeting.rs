@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use adit_policy::{Policy, action::Phase, endpoint_url::Scheme, exchange, memory::Memory, verdict::Verdict};
+use adit_policy::{
+    Policy, action::Phase, endpoint_url::Scheme, exchange, memory::Memory, verdict::Verdict,
+};
 use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
@@ -37,7 +39,9 @@ pub(crate) async fn greet_named(edge: &Edge, facts: &Connection) -> Result<(), C
         let routes = edge.endpoints.snapshot();
         routes.find(Scheme::Https, name.as_str()).map(Arc::clone)
     };
-    let policy = endpoint.as_ref().and_then(|endpoint| endpoint.policy.as_ref());
+    let policy = endpoint
+        .as_ref()
+        .and_then(|endpoint| endpoint.policy.as_ref());
     match (&endpoint, policy) {
         (Some(endpoint), Some(policy)) => greet(edge, facts, endpoint, policy).await.map(drop),
         _ => Ok(()),
@@ -72,7 +76,9 @@ pub(super) async fn greet(
             }
         }
     };
-    said.as_ref().map(Memory::of_connection).map_err(|closing| *closing)
+    said.as_ref()
+        .map(Memory::of_connection)
+        .map_err(|closing| *closing)
 }
 
 async fn run(

@@ -206,7 +206,8 @@ impl ProxyHttp for Proxy {
             // RFC 9112 §6.1: HTTP/1.0 knows no chunks. The connection's end is the body's end instead.
             session.set_keepalive(None);
         }
-        let Some(instead) = response_phase::response(&self.edge, session, response, exchange).await else {
+        let Some(instead) = response_phase::response(&self.edge, session, response, exchange).await
+        else {
             return Ok(());
         };
         exchange.instead = Some(instead);
@@ -245,8 +246,8 @@ impl ProxyHttp for Proxy {
         exchange: &mut Exchange,
         reused: bool,
     ) -> Box<Error> {
-        let unspoiled = !session.as_ref().retry_buffer_truncated()
-            && session.response_written().is_none();
+        let unspoiled =
+            !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
         if unspoiled && *error.esource() == ErrorSource::Upstream && exchange.can_fall_back() {
             // Whatever the method: the policy that forwarded it says that something else is to serve it then.
             let page = answer::page(exchange, &error);

@@ -13,7 +13,7 @@ use tracing::warn;
 use super::{ConfigErrors, texts::Texts};
 use crate::{
     config::{Config, ConfigError, EndpointEntry},
-    pools::endpoints::Declared,
+    pools::endpoints::{Declared, Endpoint},
 };
 
 /// The operator's policies, each with the text that it was built from.
@@ -133,14 +133,18 @@ impl Built {
 }
 
 fn build(entry: EndpointEntry, source: &Source, env: &Env) -> Result<Option<Policy>, ConfigError> {
+    let url = entry.place();
     let built = match (entry.traffic_policy, entry.traffic_policy_file, source) {
         (Some(document), ..) => Policy::build(document, env).map_err(Into::into),
         (None, Some(file), Source::File(text)) => load(&file.display().to_string(), text, env),
         _ => return Ok(None),
     };
-    built
-        .map(Some)
-        .map_err(|error| ConfigError::Policy(Box::new(error)))
+    let policy = built.map_err(|error| ConfigError::Policy(Box::new(error)))?;
+    Endpoint::takes(&url, &policy).map_err(|message| ConfigError::Endpoint {
+        url: url.to_string(),
+        message,
+    })?;
+    Ok(Some(policy))
 }
 
 fn load(file: &str, text: &str, env: &Env) -> Result<Policy, LoadError> {
@@ -245,6 +249,18 @@ mod tests {
         assert_eq!(mistakes.len(), 2, "{mistakes:?}");
         assert!(mistakes[0].contains("a.yaml:1:") && mistakes[0].contains("dney"));
         assert!(mistakes[1].contains("cannot read") && mistakes[1].contains("c.yaml"));
+    }
+
+    #[test]
+    fn an_internal_endpoint_has_no_policy_for_connections() {
+        let policy = "{ on_tcp_connect: [{ actions: [{ type: deny }] }] }";
+        let endpoint = format!("- {{ url: http://a.internal, traffic_policy: {policy} }}\n");
+        let files = Files::with(&[("gateway.yaml", &gateway(&endpoint))]);
+        let mistakes = files.built(&Policies::default()).err().unwrap();
+        assert!(
+            mistakes[0].starts_with("endpoint http://a.internal: on_tcp_connect"),
+            "{mistakes:?}"
+        );
     }
 
     #[test]

@@ -60,7 +60,9 @@ pub(super) fn lines(error: &ConfigError) -> Vec<String> {
             LoadError::Read(mistakes) => mistakes.iter().map(first_line).collect(),
             LoadError::Build(error) => vec![first_line(error)],
         },
-        ConfigError::Read { .. } | ConfigError::Contradiction { .. } => vec![first_line(error)],
+        ConfigError::Read { .. }
+        | ConfigError::Endpoint { .. }
+        | ConfigError::Contradiction { .. } => vec![first_line(error)],
     }
 }
 

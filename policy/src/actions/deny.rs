@@ -38,8 +38,9 @@ impl Config for Deny {
 }
 
 impl Action for Deny {
-    fn on_tcp_connect(&self, _: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        Ok(Flow::Close)
+    /// The connection ends in order; nobody sees the reply.
+    fn on_tcp_connect(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
+        self.on_http_request(exchange)
     }
 
     fn on_http_request(&self, _: &mut Exchange<'_>) -> Result<Flow, Fault> {
@@ -114,7 +115,7 @@ mod tests {
         );
         let policy = Policy::build(document, &ENV).unwrap();
         let verdict = policy.on_tcp_connect(&mut connection()).await;
-        assert!(matches!(verdict, Verdict::Close { .. }), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::Deny { .. }), "{verdict:?}");
         let text = one("on_http_request", "deny", "{status_code: 404}");
         let (_, warnings) = read_warned::<Document>("policy.yaml", &text).unwrap();
         assert!(warnings.is_empty());

@@ -70,11 +70,7 @@ impl Config for RestrictIps {
 
 impl Action for RestrictIps {
     fn on_tcp_connect(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        // There is nobody yet to whom a refusal could be explained.
-        Ok(match self.on_http_request(exchange)? {
-            Flow::Refuse(_) => Flow::Close,
-            flow => flow,
-        })
+        self.on_http_request(exchange)
     }
 
     fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
@@ -291,7 +287,7 @@ mod tests {
         let connect = policy(&one("on_tcp_connect", "restrict-ips", config));
         assert!(matches!(
             connect.on_tcp_connect(&mut connection()).await,
-            Verdict::Close { .. }
+            Verdict::Refuse { .. }
         ));
         let mut inside = connection();
         let conn = conn("10.0.0.1");
