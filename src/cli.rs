@@ -11,6 +11,7 @@ use crate::{
     gateway::Gateway,
     http::Http,
     log::{Format, Threshold},
+    policy::Policy,
     start::Start,
 };
 
@@ -28,6 +29,7 @@ Examples:
   adit http 3000 --url app.example.com      at a name of your gateway
   adit start --all                          everything in the configuration file
   adit gateway --config gateway.yaml        be the gateway
+  adit policy test cases.yaml               do policies do what they should?
 
 With no gateway configured, `adit http` and `adit start` bring their own on this machine."
 )]
@@ -44,6 +46,7 @@ pub(crate) enum Subject {
     Http(Box<Http>),
     Start(Start),
     Gateway(Gateway),
+    Policy(Policy),
     Config(Config),
     Completion(Completion),
     /// Print the version

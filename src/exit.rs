@@ -7,6 +7,10 @@ use std::fmt;
 pub(crate) enum Failure {
     /// A mistake in the usage, a configuration or a policy, found before anything was online.
     Mistake(String),
+    /// The same, where a script must tell it from a file that was looked at and is wrong.
+    Usage(String),
+    /// The command has said all there is to say: what was looked at is wrong.
+    Told,
     /// The gateway said no, and asking again cannot help.
     Refused(String),
 }
@@ -17,11 +21,16 @@ impl Failure {
         Self::Mistake(why.to_string())
     }
 
+    /// A mistake of [`Failure::Usage`], told by whatever can be displayed.
+    pub(crate) fn usage(why: impl fmt::Display) -> Self {
+        Self::Usage(why.to_string())
+    }
+
     /// What the process returns to whoever started it.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Mistake(_) => 1,
-            Self::Refused(_) => 2,
+            Self::Mistake(_) | Self::Told => 1,
+            Self::Refused(_) | Self::Usage(_) => 2,
         }
     }
 }
@@ -29,7 +38,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mistake(text) | Self::Refused(text) => f.write_str(text),
+            Self::Mistake(text) | Self::Usage(text) | Self::Refused(text) => f.write_str(text),
+            Self::Told => Ok(()),
         }
     }
 }

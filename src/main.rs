@@ -10,6 +10,7 @@ mod gateway;
 mod http;
 mod log;
 mod paths;
+mod policy;
 mod policy_file;
 mod printable;
 mod report;
@@ -71,7 +72,13 @@ fn parse(name: &'static str) -> Result<Cli, ExitCode> {
                 return ended(name, terminal::print(&error.render().to_string()));
             }
             terminal::note(error.render().to_string().trim_end());
-            ExitCode::from(Failure::mistake("").code())
+            // `adit policy` has its own meaning for 1: the policy is wrong.
+            let is_policy = env::args_os().nth(1).is_some_and(|word| word == "policy");
+            let failure = match is_policy {
+                true => Failure::usage(""),
+                false => Failure::mistake(""),
+            };
+            ExitCode::from(failure.code())
         })
 }
 
@@ -82,6 +89,7 @@ fn run(cli: Cli, name: &'static str) -> ExitCode {
         Subject::Http(http) => http.run(&cli.shared),
         Subject::Start(start) => start.run(&cli.shared),
         Subject::Gateway(gateway) => gateway.run(&cli.shared),
+        Subject::Policy(policy) => policy.run(),
         Subject::Config(config) => config.run(&cli.shared),
         Subject::Completion(completion) => completion.run(name),
         Subject::Version => {
@@ -95,7 +103,9 @@ fn ended(name: &str, outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            terminal::note(&format!("{name}: {failure}"));
+            if !matches!(failure, Failure::Told) {
+                terminal::note(&format!("{name}: {failure}"));
+            }
             ExitCode::from(failure.code())
         }
     }

@@ -22,6 +22,7 @@ mod attacks_upgrades;
 mod bodies;
 mod command;
 mod command_http;
+mod command_policy;
 mod errors;
 mod errors_grpc;
 mod examples;

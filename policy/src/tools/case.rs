@@ -17,6 +17,8 @@
 //! Instead of cases, a file may hold `mistakes:` or `warnings:`, texts that the policy's mistakes or warnings must hold,
 //! one for each.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::coverage::Coverage;
@@ -153,6 +155,15 @@ impl Suite {
         }
     }
 
+    /// What to report if the policy's file cannot be read.
+    pub fn without_policy(&self, why: &str) -> SuiteReport {
+        SuiteReport {
+            file: self.file.clone(),
+            cases: vec![CaseReport::whole("the policy can be read", "a policy", why)],
+            coverage: Coverage::default(),
+        }
+    }
+
     /// Runs all cases. `policy` is the name and the text of [`Self::policy_file`].
     pub async fn run(&self, policy: Option<(&str, &str)>) -> SuiteReport {
         let inline = self
@@ -181,6 +192,7 @@ impl Suite {
             return report;
         }
         match Simulation::of(file, text, false) {
+            Ok(_) if self.cases.0.cases.is_empty() => return report,
             Ok(simulation) => report.coverage = Coverage::of(file, text, simulation.policy()),
             Err(error) => {
                 let error = error.to_string();
@@ -282,6 +294,11 @@ impl Suite {
         });
         compared.collect()
     }
+}
+
+/// The policy in a text: all of it, or what stands above the cases.
+pub fn policy_in(text: &str) -> Cow<'_, str> {
+    parted(text).0.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// The policy above the first line `---` that has something above it, and the cases below.

@@ -4,6 +4,7 @@ mod doubts;
 
 use serde::Deserialize;
 
+use super::case::policy_in;
 use crate::document::{Document, Mistake, Places, Step, read_warned};
 
 /// What was found in one file.
@@ -45,8 +46,9 @@ struct Peek {
     agent: Option<serde::de::IgnoredAny>,
 }
 
-/// Checks a policy's file, or a `gateway.yaml` or `adit.yaml` with policies in it. `file` is only a name for messages.
+/// Checks a policy's file, with cases below it or without, or a `gateway.yaml` or `adit.yaml` with policies in it. `file` is only a name for messages.
 pub fn file(file: &str, text: &str) -> Checked {
+    let text = &*policy_in(text);
     let is_configuration = read_warned::<Peek>(file, text).is_ok_and(|(peek, _)| {
         peek.endpoints.is_some() || peek.domain.is_some() || peek.agent.is_some()
     });

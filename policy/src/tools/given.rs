@@ -237,6 +237,12 @@ impl FromStr for Base64 {
     }
 }
 
+impl From<Vec<u8>> for Base64 {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
 impl<'de> Deserialize<'de> for Upstream {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(UpstreamVisitor)

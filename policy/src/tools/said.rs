@@ -91,6 +91,20 @@ impl<'de> Visitor<'de> for TextsVisitor {
 // === impl Lines ===
 
 impl Lines {
+    /// One more line, as in `x-a: b`.
+    ///
+    /// # Errors
+    /// When it is no header line.
+    pub fn add(&mut self, line: &str) -> Result<(), &'static str> {
+        const FORM: &str = "a header is written as in `name: value`";
+        let (name, value) = line.split_once(':').ok_or(FORM)?;
+        let name = name.trim().parse().map_err(|_| FORM)?;
+        let value = value.trim();
+        HeaderValue::from_str(value).map_err(|_| FORM)?;
+        self.0.push((name, Some(vec![value.to_owned()])));
+        Ok(())
+    }
+
     /// The lines that are there.
     pub fn pairs(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
         self.0.iter().flat_map(|(name, values)| {
