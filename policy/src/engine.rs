@@ -128,6 +128,8 @@ impl Policy {
 
     /// Runs before the client gets the response; `exchange.response` must be there.
     pub async fn on_http_response(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        // A location that there is no room for stays as it is.
+        exchange.show_public_location().unwrap_or_default();
         if let Some(response) = &mut exchange.response {
             for (name, value) in exchange.memory.take_marks() {
                 // Where there is no room for one more line, the answer goes without it.

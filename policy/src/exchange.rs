@@ -3,6 +3,7 @@
 mod conn;
 mod head;
 mod kept;
+mod location;
 mod request;
 
 use http::StatusCode;

@@ -28,6 +28,8 @@ pub struct Memory {
     now: OnceLock<Timestamp>,
     watches: Vec<Box<dyn Watch>>,
     marks: Vec<(HeaderName, HeaderValue)>,
+    /// The host that the service was asked for instead of the one that the client asked for.
+    new_host: Option<HeaderValue>,
     shadow: Vec<ShadowRecord>,
     trace: Option<Box<Trace>>,
     /// Outlives the phases, as the messages of an event stream do. Only for a memory that keeps a trace.
@@ -138,6 +140,15 @@ impl Memory {
 
     pub(crate) fn take_marks(&mut self) -> Vec<(HeaderName, HeaderValue)> {
         std::mem::take(&mut self.marks)
+    }
+
+    /// The service is asked for another host than the client has asked for.
+    pub(crate) fn replace_host(&mut self, host: HeaderValue) {
+        self.new_host = Some(host);
+    }
+
+    pub(crate) fn new_host(&self) -> Option<&HeaderValue> {
+        self.new_host.as_ref()
     }
 
     /// Takes over what must outlive a trial: whoever waits there for the end of the exchange.

@@ -15,7 +15,8 @@ use crate::expr::Value;
 #[serde(deny_unknown_fields)]
 pub(super) struct AddHeaders {
     /// Names and values, at least one. A line is appended and never replaces one, except that a request has only one
-    /// `host` and one `user-agent`: those are replaced.
+    /// `host` and one `user-agent`: those are replaced. Where a response then sends clients to the new host, it sends them to
+    /// the old one.
     #[serde(deserialize_with = "some_headers")]
     headers: Headers,
 }
@@ -25,6 +26,10 @@ impl Config for AddHeaders {
     const PHASES: &'static [Phase] = &[Phase::OnHttpRequest, Phase::OnHttpResponse];
     const RESULTS: Option<&'static str> = Some("add_headers");
     type Action = Self;
+
+    fn marks_responses(&self) -> bool {
+        self.headers.0.iter().any(|(name, _)| name == HOST)
+    }
 
     fn adds_headers(&self) -> Vec<HeaderName> {
         let lines = self.headers.0.iter();
@@ -40,8 +45,11 @@ impl Action for AddHeaders {
     fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
         let lines = self.headers.lines(exchange)?;
         leave_results(exchange, &lines);
-        let head = &mut exchange.request_mut()?.head;
         for (name, value) in lines {
+            if name == HOST {
+                exchange.memory.replace_host(value.clone());
+            }
+            let head = &mut exchange.request_mut()?.head;
             match name {
                 HOST | USER_AGENT => head.set(name, value)?,
                 _ => head.append(name, value)?,
