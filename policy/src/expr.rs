@@ -1,7 +1,7 @@
 //! Expressions: CEL, compiled when a policy is read and evaluated on each exchange; and `${…}` in texts.
 //!
-//! The `cel` crate reads the text. Names, functions and types are checked here, and what is evaluated is our own tree:
-//! it knows the exchange, borrows from it, and stops at a budget, so that no expression can hold up a core.
+//! A text is read into a syntax tree that is never deep, and compiled: names, functions and types are checked. What is
+//! evaluated knows the exchange, borrows from it, and stops at a budget, so that no expression can hold up a core.
 
 mod arithmetic;
 mod compile;
@@ -19,13 +19,13 @@ mod node;
 mod number;
 pub(crate) mod order;
 pub(crate) mod pattern;
-mod places;
 mod syntax;
 mod template;
 mod tree;
 pub(crate) mod types;
 mod value;
 pub(crate) mod vars;
+mod weight;
 
 #[cfg(test)]
 mod tests;

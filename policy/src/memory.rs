@@ -193,7 +193,7 @@ impl Memory {
     ) -> Result<(), VarsFull> {
         let others = self.vars.iter().filter(|(known, _)| known != name);
         let taken: usize = others.map(|(_, value)| value.weight()).sum();
-        if taken + value.weight() > VARS_MAX {
+        if value.weight().saturating_add(taken) > VARS_MAX {
             return Err(VarsFull);
         }
         match self.vars.iter_mut().find(|(known, _)| known == name) {

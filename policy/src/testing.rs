@@ -170,7 +170,10 @@ pub(crate) fn gives_in(exchange: &Exchange<'_>, table: &[(&str, &str)]) {
 /// Each expression has no value, and the reason says the words beside it.
 pub(crate) fn fails(table: &[(&str, &str)]) {
     for (text, words) in table {
-        let reason = eval(text).expect_err(text);
+        let reason = match eval(text) {
+            Err(reason) => reason,
+            Ok(value) => panic!("{text} is {:.200}", value.to_text()),
+        };
         assert!(reason.contains(words), "{text}: {reason}");
     }
 }

@@ -4,18 +4,17 @@ mod call;
 mod macros;
 mod names;
 
-use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
-
-use super::error::EvalError;
 use super::eval::{Frame, eval};
 use super::node::{Node, Operator};
-use super::syntax::{Syntax, Wrong};
+use super::syntax::{Expr, Kind, Wrong, parse};
 use super::types::{MAP, Type};
 use super::value::{Key, Value};
 use crate::action::Phase;
+use crate::memory::Spent;
 
-/// Deepest nesting of an expression.
-const DEPTH_MAX: usize = 200;
+/// Cost units that finding the values of constant parts may take; what would take more is left to the exchange, and to
+/// its budget.
+const FOLDING_MAX: u64 = 50_000;
 
 /// What a text compiles to.
 pub(super) struct Compiled {
@@ -25,124 +24,136 @@ pub(super) struct Compiled {
 
 /// Compiles a text that stands in a phase; `None`: nowhere in particular, everything is allowed.
 pub(super) fn compile(text: &str, phase: Option<Phase>) -> Result<Compiled, Wrong> {
-    let syntax = Syntax::of(text)?;
     let mut compiler = Compiler {
-        syntax: &syntax,
         phase,
         locals: Vec::new(),
-        depth: 0,
+        folding: Spent::default(),
     };
-    let (node, kind) = compiler.node(&syntax.root)?;
+    let (node, kind) = compiler.node(&parse(text)?)?;
     Ok(Compiled { node, kind })
 }
 
 type Typed = (Node, Type);
 
-struct Compiler<'s> {
-    syntax: &'s Syntax,
+struct Compiler {
     phase: Option<Phase>,
     /// The variables of the loops around, outermost first.
     locals: Vec<(String, Type)>,
-    depth: usize,
+    /// What finding constant values has cost.
+    folding: Spent,
 }
 
-impl Compiler<'_> {
-    fn node(&mut self, expr: &IdedExpr) -> Result<Typed, Wrong> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(self.wrong(expr, "the expression is nested too deep (ERR_ADIT_2200)"));
-        }
-        let typed = self.any(expr);
-        self.depth -= 1;
-        let (node, kind) = typed?;
-        Ok((folded(node), kind))
+impl Compiler {
+    /// How deep this goes is bounded by the parser.
+    fn node(&mut self, expr: &Expr) -> Result<Typed, Wrong> {
+        let (node, kind) = match &expr.kind {
+            Kind::Literal(value) => literal(value),
+            Kind::Name(_) | Kind::Field(..) => self.name(expr)?,
+            Kind::Index(parts) => self.index(expr, parts)?,
+            Kind::Call(called) => self.call(expr, called)?,
+            Kind::List(items) => self.list(items)?,
+            Kind::Map(entries) => self.map(entries)?,
+            Kind::Not(of) => (Node::Not(Box::new(self.bool(of, "!")?)), Type::Bool),
+            Kind::Negative(of) => self.negative(of)?,
+            Kind::And(sides) => (Node::And(self.sides("&&", sides)?), Type::Bool),
+            Kind::Or(sides) => (Node::Or(self.sides("||", sides)?), Type::Bool),
+            Kind::Choice(parts) => self.choice(parts)?,
+            Kind::Binary(operator, sides) => self.binary(expr, *operator, sides)?,
+        };
+        Ok((self.folded(node), kind))
     }
 
-    fn any(&mut self, expr: &IdedExpr) -> Result<Typed, Wrong> {
-        match &expr.expr {
-            Expr::Literal(literal) => Ok(constant(literal)),
-            Expr::Ident(_) | Expr::Select(_) => self.name(expr),
-            Expr::Call(call) => self.call(expr, call),
-            Expr::List(list) => {
-                let mut nodes = Vec::with_capacity(list.elements.len());
-                let mut item: Option<Type> = None;
-                for element in &list.elements {
-                    let (node, kind) = self.node(element)?;
-                    nodes.push(node);
-                    item = Some(item.map_or(kind, |known| known.or(kind)));
-                }
-                let item = item.unwrap_or(Type::Dyn).inside();
-                Ok((Node::List(nodes.into()), Type::List(item)))
-            }
-            Expr::Map(map) => {
-                let mut entries = Vec::with_capacity(map.entries.len());
-                for entry in &map.entries {
-                    let EntryExpr::MapEntry(entry) = &entry.expr else {
-                        return Err(self.wrong(expr, "messages cannot be made (ERR_ADIT_2200)"));
-                    };
-                    let (key, kind) = self.node(&entry.key)?;
-                    let usable = [Type::Bool, Type::Int, Type::Uint, Type::String];
-                    if !usable.iter().any(|wanted| kind.fits(*wanted)) {
-                        return Err(self.wrong(
-                            &entry.key,
-                            &format!("{kind} is no key of a map (ERR_ADIT_2200)"),
-                        ));
-                    }
-                    entries.push((key, self.node(&entry.value)?.0));
-                }
-                Ok((Node::Map(entries.into()), MAP))
-            }
-            Expr::Struct(_) => Err(self.wrong(expr, "messages cannot be made (ERR_ADIT_2200)")),
-            Expr::Comprehension(_) | Expr::Unspecified => {
-                Err(self.wrong(expr, "this is no expression (ERR_ADIT_2200)"))
-            }
+    fn list(&mut self, items: &[Expr]) -> Result<Typed, Wrong> {
+        let mut nodes = Vec::with_capacity(items.len());
+        let mut kind: Option<Type> = None;
+        for item in items {
+            let (node, item) = self.node(item)?;
+            nodes.push(node);
+            kind = Some(kind.map_or(item, |known| known.or(item)));
         }
+        let item = kind.unwrap_or(Type::Dyn).inside();
+        Ok((Node::List(nodes.into()), Type::List(item)))
     }
 
-    fn wrong(&self, expr: &IdedExpr, message: &str) -> Wrong {
-        Wrong {
-            at: self.syntax.at(expr.id),
-            message: message.to_owned(),
+    fn map(&mut self, entries: &[(Expr, Expr)]) -> Result<Typed, Wrong> {
+        let mut nodes = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let (key_node, kind) = self.node(key)?;
+            if !kind.is_key() {
+                return Err(wrong(key, format_args!("{kind} is no key of a map")));
+            }
+            nodes.push((key_node, self.node(value)?.0));
+        }
+        Ok((Node::Map(nodes.into()), MAP))
+    }
+
+    fn bool(&mut self, expr: &Expr, by: &str) -> Result<Node, Wrong> {
+        let (node, kind) = self.node(expr)?;
+        match kind.fits(Type::Bool) {
+            true => Ok(node),
+            false => Err(wrong(expr, format_args!("`{by}` takes bool, not {kind}"))),
         }
     }
 
-    /// Checks that an operand has the type that is asked for, as far as it is known.
-    fn expect(&self, expr: &IdedExpr, got: Type, wanted: Type, by: &str) -> Result<(), Wrong> {
-        match got.fits(wanted) {
-            true => Ok(()),
-            false => Err(self.wrong(
-                expr,
-                &format!("`{by}` takes {wanted}, not {got} (ERR_ADIT_2200)"),
-            )),
+    fn negative(&mut self, of: &Expr) -> Result<Typed, Wrong> {
+        let (node, kind) = self.node(of)?;
+        match matches!(kind, Type::Int | Type::Double | Type::Dyn) {
+            true => Ok((Node::Negative(Box::new(node)), kind)),
+            false => Err(wrong(of, format_args!("`-` does not take {kind}"))),
         }
+    }
+
+    fn sides(&mut self, sign: &str, sides: &[Expr]) -> Result<Box<[Node]>, Wrong> {
+        sides.iter().map(|side| self.bool(side, sign)).collect()
+    }
+
+    fn choice(&mut self, parts: &[Expr; 3]) -> Result<Typed, Wrong> {
+        let [condition, yes, no] = parts;
+        let condition = self.bool(condition, "?:")?;
+        let (yes, yes_kind) = self.node(yes)?;
+        let (no, no_kind) = self.node(no)?;
+        let node = Node::Choice(Box::new([condition, yes, no]));
+        Ok((node, yes_kind.or(no_kind)))
     }
 
     fn binary(
         &mut self,
-        expr: &IdedExpr,
+        expr: &Expr,
         operator: Operator,
-        left: &IdedExpr,
-        right: &IdedExpr,
+        sides: &[Expr; 2],
     ) -> Result<Typed, Wrong> {
-        let (mut a, left_kind) = self.node(left)?;
-        let (mut b, right_kind) = self.node(right)?;
-        if matches!(
-            operator,
-            Operator::Equal | Operator::NotEqual | Operator::In
-        ) {
-            names::respell_codes(&mut a);
-            names::respell_codes(&mut b);
+        let [left, right] = sides;
+        let (mut left_node, left_kind) = self.node(left)?;
+        let (mut right_node, right_kind) = self.node(right)?;
+        names::respell_codes(operator, &mut left_node, &mut right_node);
+        let Some(kind) = result_kind(operator, left_kind, right_kind) else {
+            let sign = operator.sign();
+            let message = format_args!("`{sign}` does not take {left_kind} and {right_kind}");
+            return Err(wrong(expr, message));
+        };
+        Ok((
+            Node::Binary(operator, Box::new([left_node, right_node])),
+            kind,
+        ))
+    }
+
+    /// The value of a node that looks at nothing outside, found once. What fails stays: it may stand where it is not
+    /// reached.
+    fn folded(&self, node: Node) -> Node {
+        if !is_known(&node) {
+            return node;
         }
-        let kind = result_kind(operator, left_kind, right_kind).ok_or_else(|| {
-            self.wrong(
-                expr,
-                &format!(
-                    "`{}` does not take {left_kind} and {right_kind} (ERR_ADIT_2200)",
-                    operator.sign()
-                ),
-            )
-        })?;
-        Ok((Node::Binary(operator, Box::new([a, b])), kind))
+        let frame = &mut Frame::folding(&self.folding, FOLDING_MAX);
+        let value = eval(&node, frame).map(Value::into_owned);
+        value.map_or(node, Node::Constant)
+    }
+}
+
+/// An expression that is wrong at this place.
+fn wrong(expr: &Expr, message: impl std::fmt::Display) -> Wrong {
+    Wrong {
+        at: expr.at,
+        message: format!("{message} (ERR_ADIT_2200)"),
     }
 }
 
@@ -159,10 +170,7 @@ fn result_kind(operator: Operator, a: Type, b: Type) -> Option<Type> {
         Operator::In => match b {
             Dyn => Some(Bool),
             List(item) => a.comparable(*item).then_some(Bool),
-            Map(_) => [Bool, Int, Uint, String]
-                .iter()
-                .any(|key| a.fits(*key))
-                .then_some(Bool),
+            Map(_) => a.is_key().then_some(Bool),
             _ => None,
         },
         _ if unknown => Some(Dyn),
@@ -183,47 +191,38 @@ fn result_kind(operator: Operator, a: Type, b: Type) -> Option<Type> {
     }
 }
 
-fn constant(literal: &LiteralValue) -> Typed {
-    let (value, kind) = match literal {
-        LiteralValue::Boolean(value) => (Value::Bool(*value.inner()), Type::Bool),
-        LiteralValue::Bytes(bytes) => (Value::Bytes(bytes.inner().into()), Type::Bytes),
-        LiteralValue::Double(value) => (Value::Double(*value.inner()), Type::Double),
-        LiteralValue::Int(value) => (Value::Int(*value.inner()), Type::Int),
-        LiteralValue::Null => (Value::Null, Type::Null),
-        LiteralValue::String(text) => (Value::text(text.inner().to_owned()), Type::String),
-        LiteralValue::UInt(value) => (Value::Uint(*value.inner()), Type::Uint),
+fn literal(value: &Value<'static>) -> Typed {
+    let kind = match value {
+        Value::Bool(_) => Type::Bool,
+        Value::Int(_) => Type::Int,
+        Value::Uint(_) => Type::Uint,
+        Value::Double(_) => Type::Double,
+        Value::String(_) => Type::String,
+        Value::Bytes(_) => Type::Bytes,
+        Value::Null => Type::Null,
+        _ => Type::Dyn,
     };
-    (Node::Constant(value), kind)
+    (Node::Constant(value.clone()), kind)
 }
 
-/// The value of a node that looks at nothing outside, found once. What fails stays: it may stand where it is not
-/// reached.
-fn folded(node: Node) -> Node {
+/// Whether a node has the same value for every exchange.
+fn is_known(node: &Node) -> bool {
     let is_constant = |node: &Node| node.constant().is_some();
-    let known = match &node {
-        Node::List(items) => items.iter().all(is_constant),
+    match node {
+        Node::List(items) | Node::And(items) | Node::Or(items) => items.iter().all(is_constant),
         Node::Map(entries) => entries
             .iter()
             .all(|(key, value)| is_constant(key) && is_constant(value)),
         Node::Index { of, key, .. } => is_constant(of) && is_constant(key),
+        Node::HasKey(of, key) => is_constant(of) && is_constant(key),
         Node::Not(of) | Node::Negative(of) | Node::Matches(of, _) | Node::InRanges(of, _) => {
             is_constant(of)
         }
-        Node::And(sides) | Node::Or(sides) | Node::Binary(_, sides) => {
-            sides.iter().all(is_constant)
-        }
+        Node::Binary(_, sides) => sides.iter().all(is_constant),
         Node::Choice(parts) => parts.iter().all(is_constant),
         Node::Call(function, arguments) => function.pure && arguments.iter().all(is_constant),
         _ => false,
-    };
-    match known {
-        true => eval_alone(&node).map_or(node, Node::Constant),
-        false => node,
     }
-}
-
-fn eval_alone(node: &Node) -> Result<Value<'static>, EvalError> {
-    eval(node, &mut Frame::alone()).map(Value::into_owned)
 }
 
 /// A field's name as the key that it is.

@@ -29,9 +29,17 @@ pub(crate) fn named<'a, 'n>(
     found.into_iter().map(move |cookie| cookie.value(side))
 }
 
-/// The name of each cookie.
-pub(crate) fn names(lines: &HeaderMap, side: Side) -> Vec<Text<'_>> {
-    all(lines, side).map(|cookie| cookie.name.into()).collect()
+/// Every cookie with its name. Of a response's, those with the longest path come first.
+pub(crate) fn all_named(
+    lines: &HeaderMap,
+    side: Side,
+) -> impl Iterator<Item = (Text<'_>, Value<'_>)> {
+    let mut found: Vec<_> = all(lines, side).collect();
+    if side == Side::Response {
+        found.sort_by_key(|cookie| std::cmp::Reverse(cookie.path().len()));
+    }
+    let found = found.into_iter();
+    found.map(move |cookie| (cookie.name.into(), cookie.value(side)))
 }
 
 /// A cookie that is not there: every field is empty.
@@ -51,11 +59,7 @@ struct Cookie<'a> {
 }
 
 fn all(lines: &HeaderMap, side: Side) -> impl Iterator<Item = Cookie<'_>> {
-    let name = match side {
-        Side::Request => header::COOKIE,
-        Side::Response => header::SET_COOKIE,
-    };
-    let texts = lines.get_all(name).iter();
+    let texts = lines.get_all(side.header()).iter();
     let texts = texts.filter_map(|line| std::str::from_utf8(line.as_bytes()).ok());
     texts.flat_map(move |text| {
         let several = side == Side::Request;
@@ -63,6 +67,16 @@ fn all(lines: &HeaderMap, side: Side) -> impl Iterator<Item = Cookie<'_>> {
         let single = (!several).then_some(text).into_iter();
         pairs.chain(single).filter_map(Cookie::parse)
     })
+}
+
+impl Side {
+    /// The header in which its cookies stand.
+    pub(super) fn header(self) -> header::HeaderName {
+        match self {
+            Self::Request => header::COOKIE,
+            Self::Response => header::SET_COOKIE,
+        }
+    }
 }
 
 // === impl Cookie ===

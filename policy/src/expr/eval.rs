@@ -1,14 +1,17 @@
 //! Evaluation of a compiled expression, within a budget.
 
+mod loops;
+
 use std::sync::Arc;
 
 use super::arithmetic;
 use super::error::EvalError;
 use super::functions::Call;
 use super::map::Map;
-use super::node::{Loop, LoopKind, Node, Operator};
+use super::node::{Node, Operator};
 use super::number;
-use super::value::{Entries, Key, Value};
+use super::value::{Entries, Key, Text, Value};
+use super::weight;
 use crate::exchange::Exchange;
 use crate::memory::Spent;
 
@@ -21,7 +24,8 @@ pub(super) const MADE_MAX: usize = 1 << 20;
 pub(crate) struct Frame<'e, 'x> {
     exchange: Option<&'e Exchange<'x>>,
     locals: Vec<Value<'e>>,
-    alone: Spent,
+    spent: &'e Spent,
+    budget: u64,
 }
 
 type Outcome<'e> = Result<Value<'e>, EvalError>;
@@ -34,16 +38,18 @@ impl<'e, 'x> Frame<'e, 'x> {
         Self {
             exchange: Some(exchange),
             locals: Vec::new(),
-            alone: Spent::default(),
+            spent: exchange.memory.spent(),
+            budget: BUDGET,
         }
     }
 
-    /// For an expression that looks at nothing.
-    pub(super) fn alone() -> Self {
+    /// For parts of an expression that look at nothing, and may spend so much together.
+    pub(super) fn folding(spent: &'e Spent, budget: u64) -> Self {
         Self {
             exchange: None,
             locals: Vec::new(),
-            alone: Spent::default(),
+            spent,
+            budget,
         }
     }
 
@@ -54,17 +60,12 @@ impl<'e, 'x> Frame<'e, 'x> {
 
     /// Spends some of the phase's budget.
     pub(super) fn spend(&self, units: u64) -> Result<(), EvalError> {
-        let spent = match self.exchange {
-            Some(exchange) => exchange.memory.spent(),
-            None => &self.alone,
-        };
-        let total = spent.add(units);
-        if total > BUDGET {
-            return Err(EvalError::budget(
+        match self.spent.add(units) > self.budget {
+            true => Err(EvalError::budget(
                 "the expressions of this phase take too long",
-            ));
+            )),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn local(&self, slot: usize) -> Outcome<'e> {
@@ -77,15 +78,15 @@ impl<'e, 'x> Frame<'e, 'x> {
 pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
     frame.spend(1)?;
     match node {
-        Node::Constant(value) => Ok(value.clone()),
-        Node::Variable(variable) => Ok((variable.read)(frame.exchange()?)),
+        Node::Constant(value) => Ok(value.borrowed()),
+        Node::Variable(variable) => made((variable.read)(frame.exchange()?), frame),
         Node::Var(name) => {
             let value = frame.exchange()?.memory.var(name);
             let missing = || EvalError::no_such_key(format_args!("vars.{name}"));
-            value.cloned().ok_or_else(missing)
+            value.map(Value::borrowed).ok_or_else(missing)
         }
         Node::Result(name, path) => {
-            let mut value = frame.exchange()?.memory.result(name).cloned();
+            let mut value = frame.exchange()?.memory.result(name).map(Value::borrowed);
             for key in path {
                 value = match value {
                     Some(Value::Map(map)) => map.get(key),
@@ -111,7 +112,7 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
             let key = eval(key, frame)?;
             match (&of, lenient) {
                 (Value::Null, true) => Ok(Value::Null),
-                _ => index(&of, key),
+                _ => index(&of, key, frame),
             }
         }
         Node::HasValue(of) => Ok(Value::Bool(is_something(&eval(of, frame)?))),
@@ -121,10 +122,10 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
             let key = eval(key, frame)?;
             match of {
                 Value::Map(map) => {
-                    let key = key_of(key)?;
-                    Ok(map.contains(&key).into())
+                    frame.spend(map.looking_up())?;
+                    Ok(map.contains(&key_of(key)?).into())
                 }
-                Value::List(_) => Ok(index(&of, key).is_ok().into()),
+                Value::List(_) => Ok(index(&of, key, frame).is_ok().into()),
                 Value::Null => Ok(Value::Bool(false)),
                 other => Err(no_fields(&other)),
             }
@@ -160,6 +161,7 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
                 .into()),
             other => Err(wrong("inCidrRanges", &other)),
         },
+        Node::ClientInRanges(set) => Ok(set.contains(frame.exchange()?.conn.client.ip()).into()),
         Node::Call(function, arguments) => {
             let mut values = smallvec::SmallVec::<[Value<'e>; 3]>::new();
             for argument in arguments {
@@ -173,29 +175,27 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
             let value = (function.call)(&call)?;
             made(value, frame)
         }
-        Node::Loop(of) => run(of, frame),
+        Node::Loop(of) => loops::run(of, frame),
     }
 }
 
-/// `&&` and `||`: a side that decides alone makes an error of the other one void (CEL specification, "Logical operators").
+/// `&&` and `||`: a side that decides alone makes the errors of the others void (CEL specification, "Logical operators").
 fn short<'e>(
-    sides: &'e [Node; 2],
+    sides: &'e [Node],
     decisive: bool,
     sign: &'static str,
     frame: &mut Frame<'e, '_>,
 ) -> Outcome<'e> {
-    let [left, right] = sides;
-    let left = eval(left, frame).and_then(|value| bool_of(value, sign));
-    match left {
-        Ok(value) if value == decisive => return Ok(Value::Bool(decisive)),
-        Err(error) if !error.can_be_absorbed() => return Err(error),
-        _ => {}
+    let mut failed = None;
+    for side in sides {
+        match eval(side, frame).and_then(|value| bool_of(value, sign)) {
+            Ok(value) if value == decisive => return Ok(Value::Bool(decisive)),
+            Ok(_) => {}
+            Err(error) if error.can_be_absorbed() => failed = failed.or(Some(error)),
+            Err(error) => return Err(error),
+        }
     }
-    let right = bool_of(eval(right, frame)?, sign)?;
-    if right == decisive {
-        return Ok(Value::Bool(decisive));
-    }
-    left.map(|_| Value::Bool(!decisive))
+    failed.map_or(Ok(Value::Bool(!decisive)), Err)
 }
 
 fn binary<'e>(
@@ -205,7 +205,7 @@ fn binary<'e>(
     frame: &Frame<'e, '_>,
 ) -> Outcome<'e> {
     use std::cmp::Ordering::{Equal, Greater, Less};
-    let ordered = |wanted: &[std::cmp::Ordering]| match number::compare(&left, &right) {
+    let ordered = |wanted: &[std::cmp::Ordering]| match compare(&left, &right, frame)? {
         Some(order) => Ok(wanted.contains(&order).into()),
         None if both_numbers(&left, &right) => Ok(Value::Bool(false)),
         None => Err(EvalError::types(format!(
@@ -217,9 +217,7 @@ fn binary<'e>(
     };
     match operator {
         Operator::Equal | Operator::NotEqual => {
-            if let Value::List(_) | Value::Map(_) = left {
-                frame.spend(left.weight() as u64 / 16)?;
-            }
+            frame.spend(comparing(&left, &right))?;
             Ok((left.equals(&right) == (operator == Operator::Equal)).into())
         }
         Operator::Less => ordered(&[Less]),
@@ -228,10 +226,15 @@ fn binary<'e>(
         Operator::GreaterEqual => ordered(&[Greater, Equal]),
         Operator::In => match right {
             Value::List(items) => {
-                frame.spend(items.len() as u64)?;
+                // Texts of other lengths are told apart at once.
+                let one = 1 + left.weight() as u64 / 64;
+                frame.spend(one.saturating_mul(items.len() as u64))?;
                 Ok(items.iter().any(|item| item.equals(&left)).into())
             }
-            Value::Map(map) => Ok(left.into_key().is_some_and(|key| map.contains(&key)).into()),
+            Value::Map(map) => {
+                frame.spend(map.looking_up())?;
+                Ok(left.into_key().is_some_and(|key| map.contains(&key)).into())
+            }
             other => Err(wrong("in", &other)),
         },
         _ => made(arithmetic::calculate(operator, left, right)?, frame),
@@ -244,17 +247,36 @@ fn both_numbers(left: &Value<'_>, right: &Value<'_>) -> bool {
     number(left) && number(right)
 }
 
-/// What an expression makes has its price and its bound.
+fn compare(
+    left: &Value<'_>,
+    right: &Value<'_>,
+    frame: &Frame<'_, '_>,
+) -> Result<Option<std::cmp::Ordering>, EvalError> {
+    frame.spend(comparing(left, right))?;
+    Ok(number::compare(left, right))
+}
+
+/// Cost units of comparing two values.
+fn comparing(left: &Value<'_>, right: &Value<'_>) -> u64 {
+    let bytes = match (left, right) {
+        (Value::String(a), Value::String(b)) => a.len().min(b.len()),
+        (Value::Bytes(a), Value::Bytes(b)) => a.len().min(b.len()),
+        (Value::List(_) | Value::Map(_), _) => left.weight(),
+        _ => 0,
+    };
+    bytes as u64 / 16
+}
+
+/// What an expression makes has its price and its bounds.
 fn made<'e>(value: Value<'e>, frame: &Frame<'e, '_>) -> Outcome<'e> {
-    let weight = match &value {
-        Value::String(super::value::Text::Shared(text)) => text.len(),
+    let bytes = match &value {
+        Value::String(Text::Shared(text)) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
-        Value::List(items) => items.len() * 16,
-        Value::Map(Map::Entries(entries)) => entries.len() * 32,
+        Value::List(_) | Value::Map(Map::Entries(_)) => weight::of(&value, MADE_MAX)?,
         _ => return Ok(value),
     };
-    frame.spend(weight as u64 / 16)?;
-    bounded(weight)?;
+    frame.spend(bytes as u64 / 16)?;
+    bounded(bytes)?;
     Ok(value)
 }
 
@@ -268,11 +290,17 @@ pub(super) fn bounded(bytes: usize) -> Result<(), EvalError> {
     }
 }
 
-fn index<'e>(of: &Value<'e>, key: Value<'e>) -> Outcome<'e> {
+fn index<'e>(of: &Value<'e>, key: Value<'e>, frame: &Frame<'e, '_>) -> Outcome<'e> {
     match of {
         Value::Map(map) => {
             let key = key_of(key)?;
-            map.get(&key).ok_or_else(|| EvalError::no_such_key(key))
+            frame.spend(map.looking_up())?;
+            let value = map.get(&key).ok_or_else(|| EvalError::no_such_key(key))?;
+            match map {
+                Map::Entries(_) => Ok(value),
+                // A view makes its values when they are asked for.
+                _ => made(value, frame),
+            }
         }
         Value::List(items) => {
             let kind = key.type_name();
@@ -335,95 +363,4 @@ pub(super) fn bool_of(value: Value<'_>, by: &str) -> Result<bool, EvalError> {
 
 fn wrong(by: &str, got: &Value<'_>) -> EvalError {
     EvalError::types(format!("{by} does not take {}", got.type_name()))
-}
-
-fn run<'e>(of: &'e Loop, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
-    let items: Vec<Value<'e>> = match eval(&of.over, frame)? {
-        Value::List(items) => items.to_vec(),
-        Value::Map(map) => map.keys().into_iter().map(Key::into_value).collect(),
-        other => return Err(wrong("a macro", &other)),
-    };
-    frame.spend(items.len() as u64)?;
-    frame.locals.truncate(of.slot);
-    let value = match of.kind {
-        LoopKind::All => quantify(of, items, false, frame),
-        LoopKind::Exists => quantify(of, items, true, frame),
-        LoopKind::ExistsOne => count(of, items, frame).map(|count| Value::Bool(count == 1)),
-        LoopKind::Filter | LoopKind::Map => transform(of, items, frame),
-        LoopKind::SortBy => sort(of, items, frame),
-    };
-    frame.locals.truncate(of.slot);
-    value
-}
-
-/// `all` and `exists`: one element that decides makes the errors of others void.
-fn quantify<'e>(
-    of: &'e Loop,
-    items: Vec<Value<'e>>,
-    decisive: bool,
-    frame: &mut Frame<'e, '_>,
-) -> Outcome<'e> {
-    let mut error = None;
-    for item in items {
-        match holds(of, item, frame) {
-            Ok(value) if value == decisive => return Ok(Value::Bool(decisive)),
-            Ok(_) => {}
-            Err(failed) if failed.can_be_absorbed() => error = Some(failed),
-            Err(failed) => return Err(failed),
-        }
-    }
-    error.map_or(Ok(Value::Bool(!decisive)), Err)
-}
-
-fn count<'e>(
-    of: &'e Loop,
-    items: Vec<Value<'e>>,
-    frame: &mut Frame<'e, '_>,
-) -> Result<usize, EvalError> {
-    let mut count = 0;
-    for item in items {
-        count += usize::from(holds(of, item, frame)?);
-    }
-    Ok(count)
-}
-
-fn transform<'e>(of: &'e Loop, items: Vec<Value<'e>>, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
-    let mut kept = Vec::with_capacity(items.len());
-    for item in items {
-        if !holds(of, item.clone(), frame)? {
-            continue;
-        }
-        kept.push(match &of.transform {
-            Some(transform) => with(of, item, transform, frame)?,
-            None => item,
-        });
-    }
-    made(Value::list(kept), frame)
-}
-
-fn sort<'e>(of: &'e Loop, items: Vec<Value<'e>>, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
-    let mut keyed = Vec::with_capacity(items.len());
-    for item in items {
-        let key = match &of.transform {
-            Some(transform) => with(of, item.clone(), transform, frame)?,
-            None => item.clone(),
-        };
-        keyed.push((key, item));
-    }
-    let sorted = super::order::sorted(keyed)?;
-    frame.spend(sorted.len() as u64)?;
-    Ok(Value::list(sorted))
-}
-
-fn holds<'e>(of: &'e Loop, item: Value<'e>, frame: &mut Frame<'e, '_>) -> Result<bool, EvalError> {
-    match &of.condition {
-        None => Ok(true),
-        Some(condition) => bool_of(with(of, item, condition, frame)?, "a macro's condition"),
-    }
-}
-
-fn with<'e>(of: &Loop, item: Value<'e>, node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
-    frame.locals.truncate(of.slot);
-    frame.locals.push(item);
-    eval(node, frame)
 }

@@ -1,6 +1,7 @@
 //! Maps: made by an expression, or a view on headers, a query or cookies that is parsed only as far as it is asked.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -70,22 +71,31 @@ impl<'a> Map<'a> {
         self.len() == 0
     }
 
-    /// All entries; a view is parsed now.
+    /// All entries; a view is parsed now, once.
     pub fn entries(&self) -> Cow<'_, Entries<'a>> {
-        let grouped = |names: Vec<Text<'a>>| -> Entries<'a> {
-            let pairs = names.into_iter().map(Key::String);
-            let pairs = pairs.filter_map(|key| Some((key.clone(), self.get(&key)?)));
-            pairs.collect()
+        let grouped = |pairs: &mut dyn Iterator<Item = (Text<'a>, Value<'a>)>| {
+            let mut lists: BTreeMap<Key<'a>, Vec<Value<'a>>> = BTreeMap::new();
+            for (name, value) in pairs {
+                lists.entry(Key::String(name)).or_default().push(value);
+            }
+            let lists = lists.into_iter();
+            Cow::Owned(
+                lists
+                    .map(|(name, list)| (name, Value::list(list)))
+                    .collect(),
+            )
         };
         match self {
             Self::Entries(entries) => Cow::Borrowed(entries),
-            Self::Headers(lines) => Cow::Owned(grouped(
-                lines.keys().map(|name| name.as_str().into()).collect(),
-            )),
-            Self::Query(query) => Cow::Owned(grouped(
-                query_pairs(query).map(|(name, _)| name.into()).collect(),
-            )),
-            Self::Cookies(lines, side) => Cow::Owned(grouped(cookies::names(lines, *side))),
+            Self::Headers(lines) => {
+                let names = lines.keys().map(|name| name.as_str());
+                let entries = names.map(|name| (Key::String(name.into()), header(lines, name)));
+                Cow::Owned(entries.collect())
+            }
+            Self::Query(query) => grouped(
+                &mut query_pairs(query).map(|(name, value)| (name.into(), Value::text(value))),
+            ),
+            Self::Cookies(lines, side) => grouped(&mut cookies::all_named(lines, *side)),
         }
     }
 
@@ -108,12 +118,23 @@ impl<'a> Map<'a> {
                 .all(|(key, value)| theirs.get(key).is_some_and(|other| value.equals(other)))
     }
 
-    pub(super) fn weight(&self) -> usize {
+    /// Cost units of looking something up: a view may have to be parsed for it.
+    pub(super) fn looking_up(&self) -> u64 {
         match self {
-            Self::Entries(entries) => entries.values().map(|value| value.weight() + 16).sum(),
-            Self::Headers(lines) | Self::Cookies(lines, _) => {
-                lines.values().map(|value| value.len() + 16).sum()
-            }
+            Self::Entries(_) | Self::Headers(_) => 1,
+            Self::Query(_) | Self::Cookies(..) => 1 + self.source_len() as u64 / 16,
+        }
+    }
+
+    /// About how many bytes a view looks at; of a map that was made, how many entries there are.
+    pub(super) fn source_len(&self) -> usize {
+        let lines_len = |lines: http::header::ValueIter<'_, _>| -> usize {
+            lines.map(|line: &http::HeaderValue| line.len() + 16).sum()
+        };
+        match self {
+            Self::Entries(entries) => entries.len(),
+            Self::Headers(lines) => lines.values().map(|value| value.len() + 16).sum(),
+            Self::Cookies(lines, side) => lines_len(lines.get_all(side.header()).iter()),
             Self::Query(query) => query.len(),
         }
     }

@@ -35,14 +35,18 @@ pub(crate) enum Node {
     HasKey(Box<Self>, Box<Self>),
     Not(Box<Self>),
     Negative(Box<Self>),
-    And(Box<[Self; 2]>),
-    Or(Box<[Self; 2]>),
+    /// Two or more.
+    And(Box<[Self]>),
+    /// Two or more.
+    Or(Box<[Self]>),
     Choice(Box<[Self; 3]>),
     Binary(Operator, Box<[Self; 2]>),
     /// `matches` with a pattern that is known.
     Matches(Box<Self>, Pattern),
     /// `inCidrRange` and `inCidrRanges` with ranges that are known.
-    InRanges(Box<Self>, Arc<IpSet>),
+    InRanges(Box<Self>, IpSet),
+    /// The same of the client's address, which need not be written down and read back.
+    ClientInRanges(IpSet),
     Call(&'static Function, Box<[Self]>),
     Loop(Box<Loop>),
 }

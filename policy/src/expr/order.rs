@@ -26,8 +26,8 @@ pub(crate) fn sorted<'a>(
     Ok(keyed.into_iter().map(|(_, value)| value).collect())
 }
 
-/// Cost units of sorting these: each is compared about as often as their number has digits in base two.
-pub(crate) fn cost(items: &[Value<'_>]) -> u64 {
-    let weight: usize = items.iter().map(Value::weight).sum();
-    (weight as u64 / 16 + 1) * u64::from(items.len().max(1).ilog2() + 1)
+/// Cost units of sorting: each key is compared about as often as their number has digits in base two.
+pub(crate) fn cost(keyed: &[(Value<'_>, Value<'_>)]) -> u64 {
+    let weight: usize = keyed.iter().map(|(key, _)| key.weight()).sum();
+    (weight as u64 / 16 + 1) * u64::from(keyed.len().max(1).ilog2() + 1)
 }

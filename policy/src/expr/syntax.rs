@@ -1,12 +1,19 @@
-//! From text to a syntax tree, by the `cel` crate's parser; how deep it goes is bounded before and behind.
+//! From a text to a syntax tree (CEL specification, "Syntax"). Each node knows its place, and how deep a tree may be is
+//! bounded while it grows, so that neither looking at one nor dropping it can exhaust the stack.
 
-use cel::Env;
-use cel::common::ast::IdedExpr;
+mod literal;
+mod parser;
+mod token;
 
-use super::places::{self, Places};
+use super::node::Operator;
+use super::value::Value;
+
+pub(super) use parser::parse;
 
 /// Longest text of one expression in bytes.
 const TEXT_MAX: usize = 16 << 10;
+/// Deepest tree.
+const DEPTH_MAX: usize = 200;
 
 /// Where an expression is wrong, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,66 +24,96 @@ pub(crate) struct Wrong {
     pub(crate) message: String,
 }
 
-/// A tree, and where each of its nodes stands in the text.
-pub(super) struct Syntax {
-    pub(super) root: IdedExpr,
-    places: Places,
+/// A node of a syntax tree.
+#[derive(Debug)]
+pub(super) struct Expr {
+    /// Where it stands: its name or its sign, in characters.
+    pub(super) at: usize,
+    pub(super) kind: Kind,
+    depth: usize,
 }
 
-impl Syntax {
-    /// Reads a text.
-    pub(super) fn of(text: &str) -> Result<Self, Wrong> {
-        if text.len() > TEXT_MAX {
-            let message = format!("the expression is longer than {TEXT_MAX} bytes (ERR_ADIT_2221)");
-            return Err(Wrong { at: 0, message });
+/// What a node is.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Literal(Value<'static>),
+    Name(String),
+    /// `a.b`.
+    Field(Box<Expr>, String),
+    /// `a[b]`.
+    Index(Box<[Expr; 2]>),
+    Call(Called),
+    List(Vec<Expr>),
+    Map(Vec<(Expr, Expr)>),
+    Not(Box<Expr>),
+    Negative(Box<Expr>),
+    /// Two or more.
+    And(Vec<Expr>),
+    /// Two or more.
+    Or(Vec<Expr>),
+    Choice(Box<[Expr; 3]>),
+    Binary(Operator, Box<[Expr; 2]>),
+}
+
+/// `f(a)` or `target.f(a)`: a function or a macro.
+#[derive(Debug)]
+pub(super) struct Called {
+    pub(super) target: Option<Box<Expr>>,
+    pub(super) name: String,
+    pub(super) arguments: Vec<Expr>,
+}
+
+impl Wrong {
+    /// A text that is no expression.
+    fn syntax(at: usize, message: impl std::fmt::Display) -> Self {
+        let message = format!("{message} (ERR_ADIT_2200)");
+        Self { at, message }
+    }
+}
+
+impl Expr {
+    fn new(at: usize, kind: Kind) -> Result<Self, Wrong> {
+        let depth = 1 + kind.depth();
+        match depth > DEPTH_MAX {
+            true => Err(Wrong::syntax(at, "the expression is nested too deep")),
+            false => Ok(Self { at, kind, depth }),
         }
-        if let Some(inner) = text.trim().strip_prefix("${") {
-            let inner = inner.strip_suffix('}').unwrap_or(inner).trim();
-            let message =
-                format!("an expression stands without `${{}}`: write {inner} (ERR_ADIT_2200)");
-            return Err(Wrong { at: 0, message });
-        }
-        match Env::default().parser().parse(text) {
-            Ok(root) => {
-                let places = places::of(&root, text);
-                Ok(Self { root, places })
+    }
+
+    /// A dotted name, root first; `None` if the expression is more than that.
+    pub(super) fn segments(&self) -> Option<Vec<&str>> {
+        match &self.kind {
+            Kind::Name(name) => Some(vec![name]),
+            Kind::Field(of, field) => {
+                let mut names = of.segments()?;
+                names.push(field);
+                Some(names)
             }
-            Err(errors) => Err(first(&errors, text)),
+            _ => None,
         }
-    }
-
-    /// Where a node begins.
-    pub(super) fn at(&self, node: u64) -> usize {
-        self.places.get(&node).copied().unwrap_or_default()
     }
 }
 
-fn first(errors: &cel::ParseErrors, text: &str) -> Wrong {
-    let Some(error) = errors.errors.first() else {
-        let message = "the expression cannot be read (ERR_ADIT_2200)".to_owned();
-        return Wrong { at: 0, message };
-    };
-    let (line, column) = error.pos;
-    let (line, column) = (
-        usize::try_from(line).unwrap_or(1),
-        usize::try_from(column).unwrap_or(1),
-    );
-    let before: usize = text
-        .split_inclusive('\n')
-        .take(line.saturating_sub(1))
-        .map(|line| line.chars().count())
-        .sum();
-    let said = error.msg.trim_start_matches("Syntax error: ");
-    let said = said
-        .replace(
-            "mismatched input '<EOF>' expecting expression",
-            "something is missing at the end",
-        )
-        .replace("mismatched input <EOF>", "the end")
-        .replace("mismatched input", "unexpected")
-        .replace(" expecting <EOF>", "");
-    Wrong {
-        at: before + column.saturating_sub(1),
-        message: format!("{said} (ERR_ADIT_2200)"),
+impl Kind {
+    /// How deep it is below.
+    fn depth(&self) -> usize {
+        let deepest = |all: &[Expr]| all.iter().map(|expr| expr.depth).max().unwrap_or(0);
+        match self {
+            Self::Literal(_) | Self::Name(_) => 0,
+            Self::Field(of, _) | Self::Not(of) | Self::Negative(of) => of.depth,
+            Self::Index(parts) | Self::Binary(_, parts) => deepest(&parts[..]),
+            Self::Choice(parts) => deepest(&parts[..]),
+            Self::List(all) | Self::And(all) | Self::Or(all) => deepest(all),
+            Self::Map(entries) => {
+                let deepest = entries
+                    .iter()
+                    .map(|(key, value)| key.depth.max(value.depth));
+                deepest.max().unwrap_or(0)
+            }
+            Self::Call(called) => {
+                let target = called.target.as_ref().map_or(0, |target| target.depth);
+                target.max(deepest(&called.arguments))
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The language as a whole.
 
+mod bounds;
+
 use crate::testing::gives;
 
 #[test]

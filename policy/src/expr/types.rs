@@ -52,6 +52,11 @@ impl Type {
         matches!(self, Self::Int | Self::Uint | Self::Double)
     }
 
+    /// Whether such a value may be the key of a map. A double finds the whole number that it is.
+    pub(super) fn is_key(self) -> bool {
+        matches!(self, Self::Dyn | Self::Bool | Self::String) || self.is_number()
+    }
+
     /// The type of a value that is one of two.
     pub(super) fn or(self, other: Self) -> Self {
         if self == other { self } else { Self::Dyn }

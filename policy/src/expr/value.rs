@@ -133,16 +133,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The same value, whose text is borrowed: nobody counts who shares it.
+    pub(crate) fn borrowed(&'a self) -> Self {
+        match self {
+            Self::String(text) => Self::String(Text::Borrowed(text)),
+            other => other.clone(),
+        }
+    }
+
     /// About how many bytes it takes.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::String(text) => text.len(),
-                Self::Bytes(bytes) => bytes.len(),
-                Self::List(items) => items.iter().map(Self::weight).sum(),
-                Self::Map(map) => map.weight(),
-                _ => 0,
-            }
+        super::weight::of(self, usize::MAX).unwrap_or(usize::MAX)
     }
 
     /// How it stands in a text: what `${…}` puts there.

@@ -1,24 +1,22 @@
 //! Macros: `has`, and those that go through a list or the keys of a map.
 
-use cel::common::ast::{CallExpr, Expr, IdedExpr, operators};
-
 use super::super::node::{Loop, LoopKind, Node};
-use super::super::syntax::Wrong;
+use super::super::syntax::{Called, Expr, Kind, Wrong};
 use super::super::types::{LIST, Type};
-use super::names::{index, segments};
-use super::{Compiler, Typed, field};
+use super::names::index;
+use super::{Compiler, Typed, field, wrong};
 
 /// Deepest nesting of loops.
 const LOOPS_MAX: usize = 8;
 
-impl Compiler<'_> {
+impl Compiler {
     /// A call that is a macro; `None` if it is none.
     pub(super) fn macro_call(
         &mut self,
-        expr: &IdedExpr,
-        call: &CallExpr,
+        expr: &Expr,
+        called: &Called,
     ) -> Option<Result<Typed, Wrong>> {
-        match (call.func_name.as_str(), &call.target, &call.args[..]) {
+        match (called.name.as_str(), &called.target, &called.arguments[..]) {
             ("has", None, [of]) => Some(self.has(of)),
             (name, Some(target), arguments) => {
                 let kind = match name {
@@ -36,34 +34,30 @@ impl Compiler<'_> {
         }
     }
 
-    fn has(&mut self, of: &IdedExpr) -> Result<Typed, Wrong> {
-        let node = match &of.expr {
-            Expr::Select(select) => match segments(of) {
+    fn has(&mut self, of: &Expr) -> Result<Typed, Wrong> {
+        let node = match &of.kind {
+            Kind::Field(operand, name) => match of.segments() {
                 Some(names) if self.local(names.first().unwrap_or(&"")).is_none() => {
                     self.has_name(of)?
                 }
                 _ => Node::HasKey(
-                    Box::new(self.node(&select.operand)?.0),
-                    Box::new(Node::Constant(field(&select.field).into_value())),
+                    Box::new(self.node(operand)?.0),
+                    Box::new(Node::Constant(field(name).into_value())),
                 ),
             },
-            Expr::Call(call) if call.func_name == operators::INDEX => match &call.args[..] {
-                [map, key] => {
-                    let (map, _) = self.node(map)?;
-                    let (key, _) = self.node(key)?;
-                    Node::HasKey(Box::new(map), Box::new(key))
-                }
-                _ => return Err(self.wrong(of, "`has` asks for a field or a key (ERR_ADIT_2200)")),
+            Kind::Index(parts) => match self.index(of, parts)?.0 {
+                Node::Index { of, key, .. } => Node::HasKey(of, key),
+                value => Node::HasValue(Box::new(value)),
             },
-            _ => return Err(self.wrong(
-                of,
-                "`has` asks for a field or a key, as in `has(req.headers['x'])` (ERR_ADIT_2200)",
-            )),
+            _ => {
+                let message = "`has` asks for a field or a key, as in `has(req.headers['x'])`";
+                return Err(wrong(of, message));
+            }
         };
         Ok((node, Type::Bool))
     }
 
-    fn has_name(&mut self, of: &IdedExpr) -> Result<Node, Wrong> {
+    fn has_name(&mut self, of: &Expr) -> Result<Node, Wrong> {
         Ok(match self.node(of)?.0 {
             Node::Var(name) => Node::HasVar(name),
             Node::Index { of, key, .. } => Node::HasKey(of, key),
@@ -73,24 +67,31 @@ impl Compiler<'_> {
 
     fn go_through(
         &mut self,
-        expr: &IdedExpr,
+        expr: &Expr,
         kind: LoopKind,
-        target: &IdedExpr,
-        arguments: &[IdedExpr],
+        target: &Expr,
+        arguments: &[Expr],
     ) -> Result<Typed, Wrong> {
         let usage = || {
-            self.wrong(expr, match kind {
-                LoopKind::SortBy => "`sortBy` is written `list.sortBy(x, key)` (ERR_ADIT_2200)",
-                LoopKind::Map => "`map` is written `list.map(x, value)` or `list.map(x, condition, value)` (ERR_ADIT_2200)",
-                _ => "a macro is written as in `list.exists(x, x == 1)`: a name and a condition (ERR_ADIT_2200)",
-            })
+            wrong(
+                expr,
+                match kind {
+                    LoopKind::SortBy => "`sortBy` is written `list.sortBy(x, key)`",
+                    LoopKind::Map => {
+                        "`map` is written `list.map(x, value)` or `list.map(x, condition, value)`"
+                    }
+                    _ => {
+                        "a macro is written as in `list.exists(x, x == 1)`: a name and a condition"
+                    }
+                },
+            )
         };
         let (name, first, second) = match arguments {
             [name, first] => (name, first, None),
             [name, first, second] if kind == LoopKind::Map => (name, first, Some(second)),
             _ => return Err(usage()),
         };
-        let Expr::Ident(name) = &name.expr else {
+        let Kind::Name(name) = &name.kind else {
             return Err(usage());
         };
         let (over, over_kind) = self.node(target)?;
@@ -99,14 +100,13 @@ impl Compiler<'_> {
             Type::Map(_) => Type::String,
             Type::Dyn => Type::Dyn,
             other => {
-                let message =
-                    format!("macros go through a list or a map, not {other} (ERR_ADIT_2200)");
-                return Err(self.wrong(target, &message));
+                let message = format_args!("macros go through a list or a map, not {other}");
+                return Err(wrong(target, message));
             }
         };
         if self.locals.len() == LOOPS_MAX {
-            let message = format!("more than {LOOPS_MAX} macros in each other (ERR_ADIT_2200)");
-            return Err(self.wrong(expr, &message));
+            let message = format_args!("more than {LOOPS_MAX} macros in each other");
+            return Err(wrong(expr, message));
         }
         let slot = self.locals.len();
         self.locals.push((name.clone(), item));
@@ -135,15 +135,14 @@ impl Compiler<'_> {
     fn parts(
         &mut self,
         kind: LoopKind,
-        first: &IdedExpr,
-        second: Option<&IdedExpr>,
+        first: &Expr,
+        second: Option<&Expr>,
     ) -> Result<(Option<Node>, Option<Node>, Type), Wrong> {
         if kind == LoopKind::SortBy || (kind == LoopKind::Map && second.is_none()) {
             let (transform, made) = self.node(first)?;
             return Ok((None, Some(transform), made));
         }
-        let (condition, got) = self.node(first)?;
-        self.expect(first, got, Type::Bool, "the condition of a macro")?;
+        let condition = self.bool(first, "the condition of a macro")?;
         let Some(second) = second else {
             return Ok((Some(condition), None, Type::Dyn));
         };
@@ -152,12 +151,8 @@ impl Compiler<'_> {
     }
 
     /// `a[b]`.
-    pub(super) fn index(
-        &mut self,
-        expr: &IdedExpr,
-        of: &IdedExpr,
-        key: &IdedExpr,
-    ) -> Result<Typed, Wrong> {
+    pub(super) fn index(&mut self, expr: &Expr, parts: &[Expr; 2]) -> Result<Typed, Wrong> {
+        let [of, key] = parts;
         let (node, kind) = self.node(of)?;
         let (by, by_kind) = self.node(key)?;
         let inside = match kind {
@@ -165,19 +160,13 @@ impl Compiler<'_> {
                 let number = by_kind == Type::Dyn || by_kind.is_number();
                 number.then_some(*item)
             }
-            Type::Map(value) => [Type::Bool, Type::Int, Type::Uint, Type::String]
-                .iter()
-                .any(|wanted| by_kind.fits(*wanted))
-                .then_some(*value),
+            Type::Map(value) => by_kind.is_key().then_some(*value),
             Type::Dyn => Some(Type::Dyn),
             _ => None,
         };
         match inside {
             Some(inside) => Ok((index(node, by), inside)),
-            None => Err(self.wrong(
-                expr,
-                &format!("{kind} has nothing at {by_kind} (ERR_ADIT_2200)"),
-            )),
+            None => Err(wrong(expr, format_args!("{kind} has nothing at {by_kind}"))),
         }
     }
 }

@@ -1,13 +1,11 @@
 //! Names: loop variables, `vars.*`, `actions.*`, the table of variables, and what a slip was meant to be.
 
-use cel::common::ast::{Expr, IdedExpr};
-
-use super::super::node::Node;
-use super::super::syntax::Wrong;
+use super::super::node::{Node, Operator};
+use super::super::syntax::{Expr, Kind, Wrong};
 use super::super::types::Type;
-use super::super::value::Value;
+use super::super::value::{Key, Value};
 use super::super::vars::{self, Variable};
-use super::{Compiler, Typed, field};
+use super::{Compiler, Typed, field, wrong};
 use crate::action::Phase;
 use crate::actions;
 use crate::document::scope;
@@ -31,38 +29,25 @@ const TYPES: &[(&str, &str)] = &[
     ("uint", "uint"),
 ];
 
-/// A dotted name, root first; `None` if the expression is more than that.
-pub(super) fn segments(expr: &IdedExpr) -> Option<Vec<&str>> {
-    match &expr.expr {
-        Expr::Ident(name) => Some(vec![name.trim_start_matches('.')]),
-        Expr::Select(select) if !select.test => {
-            let mut names = segments(&select.operand)?;
-            names.push(&select.field);
-            Some(names)
-        }
-        _ => None,
-    }
-}
-
-impl Compiler<'_> {
+impl Compiler {
     /// An identifier, or a field of something.
-    pub(super) fn name(&mut self, expr: &IdedExpr) -> Result<Typed, Wrong> {
-        if let Some(names) = segments(expr)
+    pub(super) fn name(&mut self, expr: &Expr) -> Result<Typed, Wrong> {
+        if let Some(names) = expr.segments()
             && let Some(root) = names.first()
             && self.local(root).is_none()
         {
             return self.global(expr, &names);
         }
-        match &expr.expr {
-            Expr::Ident(name) => match self.local(name) {
+        match &expr.kind {
+            Kind::Name(name) => match self.local(name) {
                 Some((slot, kind)) => Ok((Node::Local(slot), kind)),
-                None => Err(self.wrong(expr, &unknown(name))),
+                None => Err(wrong(expr, unknown(name))),
             },
-            Expr::Select(select) => {
-                let (of, kind) = self.node(&select.operand)?;
-                self.field(expr, of, kind, &select.field)
+            Kind::Field(of, name) => {
+                let (of, kind) = self.node(of)?;
+                self.field(expr, of, kind, name)
             }
-            _ => Err(self.wrong(expr, "this is no name (ERR_ADIT_2200)")),
+            _ => Err(wrong(expr, "this is no name")),
         }
     }
 
@@ -73,22 +58,19 @@ impl Compiler<'_> {
         Some((slot, *kind))
     }
 
-    fn field(&self, expr: &IdedExpr, of: Node, kind: Type, name: &str) -> Result<Typed, Wrong> {
+    fn field(&self, expr: &Expr, of: Node, kind: Type, name: &str) -> Result<Typed, Wrong> {
         let inside = match kind {
             Type::Map(value) => *value,
             Type::Dyn => Type::Dyn,
             other => {
-                return Err(self.wrong(
-                    expr,
-                    &format!("{other} has no field `{name}` (ERR_ADIT_2200)"),
-                ));
+                return Err(wrong(expr, format!("{other} has no field `{name}`")));
             }
         };
         Ok((index(of, Node::Constant(field(name).into_value())), inside))
     }
 
     /// A name whose root is no loop variable.
-    fn global(&self, expr: &IdedExpr, names: &[&str]) -> Result<Typed, Wrong> {
+    fn global(&self, expr: &Expr, names: &[&str]) -> Result<Typed, Wrong> {
         let names = respelled(names);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         match &names[..] {
@@ -96,14 +78,11 @@ impl Compiler<'_> {
                 let var = Node::Var((*name).into());
                 self.fields(expr, var, Type::Dyn, fields)
             }
-            ["vars"] => Err(self.wrong(
-                expr,
-                "`vars` is no value: name one, as in `vars.x` (ERR_ADIT_2200)",
-            )),
+            ["vars"] => Err(wrong(expr, "`vars` is no value: name one, as in `vars.x`")),
             ["actions", "ngrok", name, fields @ ..] => self.result(expr, name, fields),
-            ["actions", ..] => Err(self.wrong(
+            ["actions", ..] => Err(wrong(
                 expr,
-                "results of actions stand under `actions.ngrok.` (ERR_ADIT_2200)",
+                "results of actions stand under `actions.ngrok.`",
             )),
             _ => match vars::longest(&names) {
                 Some((variable, taken)) => {
@@ -119,39 +98,31 @@ impl Compiler<'_> {
                         (matches!(variable.kind, Type::Map(_) | Type::Dyn), fields)
                     {
                         let message = no_such_field(variable, first);
-                        return Err(self.wrong(expr, &message));
+                        return Err(wrong(expr, message));
                     }
                     self.fields(expr, Node::Variable(variable), variable.kind, fields)
                 }
                 None => match TYPES.iter().find(|(name, _)| *name == names.join(".")) {
                     Some((_, kind)) => Ok((Node::Constant(Value::Type(kind)), Type::Type)),
-                    None => Err(self.wrong(expr, &unknown(&names.join(".")))),
+                    None => Err(wrong(expr, unknown(&names.join(".")))),
                 },
             },
         }
     }
 
-    fn fields(
-        &self,
-        expr: &IdedExpr,
-        of: Node,
-        kind: Type,
-        fields: &[&str],
-    ) -> Result<Typed, Wrong> {
+    fn fields(&self, expr: &Expr, of: Node, kind: Type, fields: &[&str]) -> Result<Typed, Wrong> {
         fields.iter().try_fold((of, kind), |(of, kind), name| {
             self.field(expr, of, kind, name)
         })
     }
 
-    fn result(&self, expr: &IdedExpr, name: &str, fields: &[&str]) -> Result<Typed, Wrong> {
+    fn result(&self, expr: &Expr, name: &str, fields: &[&str]) -> Result<Typed, Wrong> {
         let name = actions::result_name(name).ok_or_else(|| {
             let near = nearest(name, actions::result_names());
             let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            self.wrong(
+            wrong(
                 expr,
-                &format!(
-                    "no action leaves results under `actions.ngrok.{name}`{hint} (ERR_ADIT_2200)"
-                ),
+                format!("no action leaves results under `actions.ngrok.{name}`{hint}"),
             )
         })?;
         scope::reads_result(name);
@@ -159,12 +130,12 @@ impl Compiler<'_> {
         Ok((Node::Result(name, path), Type::Dyn))
     }
 
-    fn check_phase(&self, expr: &IdedExpr, variable: &Variable) -> Result<(), Wrong> {
+    fn check_phase(&self, expr: &Expr, variable: &Variable) -> Result<(), Wrong> {
         match self.phase {
-            Some(phase) if !variable.phases.contains(&phase) => Err(self.wrong(
+            Some(phase) if !variable.phases.contains(&phase) => Err(wrong(
                 expr,
-                &format!(
-                    "`{}` is not there in {phase}, only in {} (ERR_ADIT_2200)",
+                format!(
+                    "`{}` is not there in {phase}, only in {}",
                     variable.name,
                     listed(variable.phases)
                 ),
@@ -193,14 +164,49 @@ pub(super) fn index(of: Node, key: Node) -> Node {
     }
 }
 
-/// `ERR_NGROK_nnnn` in a comparison means the same number here.
-pub(super) fn respell_codes(node: &mut Node) {
-    if let Node::Constant(Value::String(text)) = node
-        && let Some(number) = text.strip_prefix("ERR_NGROK_")
-    {
+/// `ERR_NGROK_nnnn` beside the code of a result's error means the same number here.
+pub(super) fn respell_codes(operator: Operator, left: &mut Node, right: &mut Node) {
+    match operator {
+        Operator::Equal | Operator::NotEqual if is_code(left) => respell_code(right),
+        Operator::Equal | Operator::NotEqual if is_code(right) => respell_code(left),
+        Operator::In if is_code(left) => respell_code(right),
+        _ => {}
+    }
+}
+
+/// Whether a node is `actions.ngrok.<name>.error.code`, or the code of any other error.
+fn is_code(node: &Node) -> bool {
+    let is = |key: &Key<'_>, name: &str| matches!(key, Key::String(text) if **text == *name);
+    match node {
+        Node::Result(_, path) => {
+            matches!(&path[..], [.., error, code] if is(error, "error") && is(code, "code"))
+        }
+        Node::Index { key, .. } => {
+            matches!(key.constant(), Some(Value::String(text)) if &**text == "code")
+        }
+        _ => false,
+    }
+}
+
+fn respell_code(node: &mut Node) {
+    let own = |value: &Value<'_>| {
+        let number = value.as_str()?.strip_prefix("ERR_NGROK_")?;
         let own = format!("ERR_ADIT_{number}");
-        scope::warn(format!("`{}` is read as `{own}`", &**text));
-        *node = Node::Constant(Value::text(own));
+        scope::warn(format!("`ERR_NGROK_{number}` is read as `{own}`"));
+        Some(Value::text(own))
+    };
+    let respelled = match node.constant() {
+        Some(Value::List(items)) => {
+            let items = items
+                .iter()
+                .map(|item| own(item).unwrap_or_else(|| item.clone()));
+            Some(Value::list(items))
+        }
+        Some(value) => own(value),
+        None => None,
+    };
+    if let Some(value) = respelled {
+        *node = Node::Constant(value);
     }
 }
 
@@ -229,10 +235,10 @@ fn no_such_field(variable: &Variable, field: &str) -> String {
     let wanted = format!("{}.{field}", variable.name);
     match suggestion(&wanted) {
         Some(near) => {
-            format!("unknown variable `{wanted}`; did you mean `{near}`? (ERR_ADIT_2200)")
+            format!("unknown variable `{wanted}`; did you mean `{near}`?")
         }
         None => format!(
-            "`{}` is {} and has no field `{field}` (ERR_ADIT_2200)",
+            "`{}` is {} and has no field `{field}`",
             variable.name, variable.kind
         ),
     }
@@ -241,11 +247,11 @@ fn no_such_field(variable: &Variable, field: &str) -> String {
 fn unknown(name: &str) -> String {
     let below = format!("{name}.");
     if vars::all().any(|variable| variable.name.starts_with(&below)) {
-        return format!("`{name}` is no value: name one of its fields (ERR_ADIT_2200)");
+        return format!("`{name}` is no value: name one of its fields");
     }
     match suggestion(name) {
-        Some(near) => format!("unknown variable `{name}`; did you mean `{near}`? (ERR_ADIT_2200)"),
-        None => format!("unknown variable `{name}` (ERR_ADIT_2200)"),
+        Some(near) => format!("unknown variable `{name}`; did you mean `{near}`?"),
+        None => format!("unknown variable `{name}`"),
     }
 }
 

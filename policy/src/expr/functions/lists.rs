@@ -96,10 +96,10 @@ fn flatten_into<'e>(
 
 /// `l.sort()`: what has an order with everything else in the list.
 fn sort<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
-    let items = call.list(0)?;
-    call.spend(order::cost(items))?;
-    let keyed = items.iter().map(|item| (item.clone(), item.clone()));
-    order::sorted(keyed.collect()).map(Value::list)
+    let items = call.list(0)?.iter();
+    let keyed: Vec<_> = items.map(|item| (item.clone(), item.clone())).collect();
+    call.spend(order::cost(&keyed))?;
+    order::sorted(keyed).map(Value::list)
 }
 
 /// `l.distinct()`: of equal values the first stays.
@@ -149,7 +149,10 @@ fn size<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
         }
         Value::Bytes(bytes) => bytes.len(),
         Value::List(items) => items.len(),
-        Value::Map(map) => map.len(),
+        Value::Map(map) => {
+            call.spend(map.looking_up())?;
+            map.len()
+        }
         other => return Err(call.wrong(other, "string, bytes, list or map")),
     };
     Ok(i64::try_from(size).map_or(Value::Null, Value::Int))

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use super::{Answer, Call, Function, WITH_REQUEST, WITH_RESPONSE};
 use crate::expr::cookies::{self, Side};
 use crate::expr::error::EvalError;
-use crate::expr::map::{header, query_values};
+use crate::expr::map::{Map, header, query_values};
 use crate::expr::types::{MAP, TEXTS, Type};
 use crate::expr::value::Value;
 
@@ -67,11 +67,13 @@ fn has_res_cookie<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
 }
 
 fn cookie<'e>(call: &Call<'_, 'e, '_>, lines: &'e HeaderMap, side: Side) -> Answer<'e> {
+    call.spend(Map::Cookies(lines, side).looking_up())?;
     let mut found = cookies::named(lines, side, call.text(0)?);
     Ok(found.next().unwrap_or_else(|| cookies::absent(side)))
 }
 
 fn has_cookie<'e>(call: &Call<'_, 'e, '_>, lines: &'e HeaderMap, side: Side) -> Answer<'e> {
+    call.spend(Map::Cookies(lines, side).looking_up())?;
     let found = cookies::named(lines, side, call.text(0)?).next().is_some();
     Ok(found.into())
 }
@@ -85,7 +87,9 @@ fn request_lines<'e>(call: &Call<'_, 'e, '_>) -> Result<&'e HeaderMap, EvalError
 fn query<'e>(call: &Call<'_, 'e, '_>) -> Result<&'e str, EvalError> {
     let request = call.exchange()?.request.as_ref();
     let request = request.ok_or_else(|| call.error("there is no request"))?;
-    Ok(request.target.query().unwrap_or_default())
+    let query = request.target.query().unwrap_or_default();
+    call.charge(query.len())?;
+    Ok(query)
 }
 
 fn response_lines<'e>(call: &Call<'_, 'e, '_>) -> Result<&'e HeaderMap, EvalError> {
