@@ -14,7 +14,7 @@ use crate::memory::Spent;
 
 /// Cost units that finding the values of constant parts may take; what would take more is left to the exchange, and to
 /// its budget.
-const FOLDING_MAX: u64 = 50_000;
+pub(super) const FOLDING_MAX: u64 = 10_000;
 
 /// What a text compiles to.
 pub(super) struct Compiled {

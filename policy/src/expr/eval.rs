@@ -13,6 +13,7 @@ use super::number;
 use super::value::{Entries, Key, Text, Value};
 use super::weight;
 use crate::exchange::Exchange;
+use crate::ip_set::IpSet;
 use crate::memory::Spent;
 
 /// Cost units of one phase: about one for a node, or for 16 bytes that are touched.
@@ -154,14 +155,7 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
             }
             other => Err(wrong("matches", &other)),
         },
-        Node::InRanges(of, set) => match eval(of, frame)? {
-            Value::String(text) => Ok(text
-                .parse()
-                .is_ok_and(|address| set.contains(address))
-                .into()),
-            other => Err(wrong("inCidrRanges", &other)),
-        },
-        Node::ClientInRanges(set) => Ok(set.contains(frame.exchange()?.conn.client.ip()).into()),
+        Node::InRanges(of, set) => in_ranges(of, set, frame),
         Node::Call(function, arguments) => {
             let mut values = smallvec::SmallVec::<[Value<'e>; 3]>::new();
             for argument in arguments {
@@ -176,6 +170,23 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
             made(value, frame)
         }
         Node::Loop(of) => loops::run(of, frame),
+    }
+}
+
+/// Whether an address is in ranges; what is no address is in none.
+fn in_ranges<'e>(of: &'e Node, set: &IpSet, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
+    if let Node::Variable(variable) = of
+        && variable.name == "conn.client_ip"
+    {
+        // The usual one: it need not be written down to be read again.
+        return Ok(set.contains(frame.exchange()?.conn.client.ip()).into());
+    }
+    match eval(of, frame)? {
+        Value::String(text) => {
+            let address = text.parse();
+            Ok(address.is_ok_and(|address| set.contains(address)).into())
+        }
+        other => Err(wrong("inCidrRanges", &other)),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What is certain about expressions before any exchange is there, for those who wrote them: `policy check` warns of it.
 
+use super::compile::FOLDING_MAX;
 use super::error::EvalError;
 use super::eval::{Frame, eval};
 use super::expression::Expression;
 use super::node::{Node, Operator};
 use super::number;
 use super::value::Value;
+use crate::memory::Spent;
 
 /// Functions that never give the same again; what holds of one call says nothing about the next.
 const CHANCE: &[&str] = &["rand", "uuid"];
@@ -40,16 +42,20 @@ pub(super) fn failure(node: &Node) -> Option<EvalError> {
     value(node)?.err()
 }
 
-/// The value that a node has whatever the exchange; `None` if it depends on it.
+/// The value that a node has whatever the exchange; `None` if it depends on it, or takes too long to find now.
 fn value(node: &Node) -> Option<Result<Value<'static>, EvalError>> {
-    match looks_outside(node) {
-        true => None,
-        false => Some(alone(node)),
+    if looks_outside(node) {
+        return None;
+    }
+    match alone(node) {
+        Err(error) if !error.can_be_absorbed() => None,
+        found => Some(found),
     }
 }
 
 fn alone(node: &Node) -> Result<Value<'static>, EvalError> {
-    eval(node, &mut Frame::alone()).map(Value::into_owned)
+    let spent = Spent::default();
+    eval(node, &mut Frame::folding(&spent, FOLDING_MAX)).map(Value::into_owned)
 }
 
 fn looks_outside(node: &Node) -> bool {
@@ -166,7 +172,9 @@ impl Node {
             | Self::HasVar(_)
             | Self::Result(..)
             | Self::Local(_) => Vec::new(),
-            Self::List(parts) | Self::Call(_, parts) => parts.iter().collect(),
+            Self::List(parts) | Self::And(parts) | Self::Or(parts) | Self::Call(_, parts) => {
+                parts.iter().collect()
+            }
             Self::Map(entries) => entries
                 .iter()
                 .flat_map(|(key, value)| [key, value])
@@ -177,7 +185,7 @@ impl Node {
             | Self::Negative(of)
             | Self::Matches(of, _)
             | Self::InRanges(of, _) => vec![of],
-            Self::And(sides) | Self::Or(sides) | Self::Binary(_, sides) => sides.iter().collect(),
+            Self::Binary(_, sides) => sides.iter().collect(),
             Self::Choice(parts) => parts.iter().collect(),
             Self::Loop(of) => {
                 let inside = of.condition.iter().chain(&of.transform);

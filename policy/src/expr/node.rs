@@ -45,8 +45,6 @@ pub(crate) enum Node {
     Matches(Box<Self>, Pattern),
     /// `inCidrRange` and `inCidrRanges` with ranges that are known.
     InRanges(Box<Self>, IpSet),
-    /// The same of the client's address, which need not be written down and read back.
-    ClientInRanges(IpSet),
     Call(&'static Function, Box<[Self]>),
     Loop(Box<Loop>),
 }

@@ -15,7 +15,8 @@ pub(crate) enum Type {
     Bytes,
     Timestamp,
     Duration,
-    Type,
+    /// What `type(x)` gives.
+    Kind,
     /// With the type of its items.
     List(&'static Self),
     /// With texts as keys, and the type of its values.
@@ -93,7 +94,7 @@ impl fmt::Display for Type {
             Self::Bytes => f.write_str("bytes"),
             Self::Timestamp => f.write_str("timestamp"),
             Self::Duration => f.write_str("duration"),
-            Self::Type => f.write_str("type"),
+            Self::Kind => f.write_str("type"),
             Self::List(item) => write!(f, "list({item})"),
             Self::Map(value) => write!(f, "map(string, {value})"),
         }

@@ -121,9 +121,6 @@ impl Compiler {
                 nodes.truncate(1);
                 let set: IpSet = set.into_iter().collect();
                 match nodes.pop() {
-                    Some(Node::Variable(variable)) if variable.name == "conn.client_ip" => {
-                        Ok(Node::ClientInRanges(set))
-                    }
                     Some(of) => Ok(Node::InRanges(Box::new(of), set)),
                     None => Err(wrong(at, "an address is missing")),
                 }

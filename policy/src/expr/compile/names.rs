@@ -103,7 +103,7 @@ impl Compiler {
                     self.fields(expr, Node::Variable(variable), variable.kind, fields)
                 }
                 None => match TYPES.iter().find(|(name, _)| *name == names.join(".")) {
-                    Some((_, kind)) => Ok((Node::Constant(Value::Type(kind)), Type::Type)),
+                    Some((_, kind)) => Ok((Node::Constant(Value::Type(kind)), Type::Kind)),
                     None => Err(wrong(expr, unknown(&names.join(".")))),
                 },
             },

@@ -26,7 +26,7 @@ pub(super) const TABLE: &[Function] = conversions![
     "bool" => Bool by bool from [Bool, String],
     "timestamp" => Timestamp by timestamp from [Timestamp, String, Int],
     "duration" => Duration by duration from [Duration, String],
-    "type" => Type by type_of from [Dyn],
+    "type" => Kind by type_of from [Dyn],
     "dyn" => Dyn by as_it_is from [Dyn],
 ];
 

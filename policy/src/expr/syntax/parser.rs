@@ -336,7 +336,7 @@ impl<'t> Parser<'t> {
         };
         self.tokens
             .get(self.next)
-            .or(self.tokens.last())
+            .or_else(|| self.tokens.last())
             .unwrap_or(END)
     }
 
