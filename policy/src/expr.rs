@@ -23,6 +23,7 @@ mod syntax;
 mod template;
 mod tree;
 pub(crate) mod types;
+mod user_agent;
 mod value;
 pub(crate) mod vars;
 mod weight;

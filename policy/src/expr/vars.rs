@@ -5,6 +5,7 @@ mod attempt;
 mod conn;
 mod request;
 mod response;
+mod user_agent;
 
 use super::types::Type;
 use super::value::Value;
@@ -24,7 +25,12 @@ pub(crate) struct Variable {
     pub(crate) read: for<'e, 'x> fn(&'e Exchange<'x>) -> Value<'e>,
 }
 
-const TABLES: &[&[Variable]] = &[conn::TABLE, request::TABLE, response::TABLE];
+const TABLES: &[&[Variable]] = &[
+    conn::TABLE,
+    request::TABLE,
+    response::TABLE,
+    user_agent::TABLE,
+];
 
 /// Names that other products or older versions have, and what they are called here.
 pub(super) const HINTS: &[(&str, &str)] = &[
