@@ -145,9 +145,9 @@ async fn the_response_phase_runs_for_an_answer_but_not_for_a_refusal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_of_the_service_may_be_replaced() {
+async fn an_answer_of_the_service_may_be_replaced_and_passes_the_policy_outside() {
     let service = Service::echo().await;
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::with(OPERATOR).await;
     let policy = "on_http_response: [{ actions: [{ type: custom-response, config: { status_code: 203, body: replaced } }] }]\n";
     let agent = Agent::builder(&gateway)
         .url("https://app.localhost")
@@ -162,6 +162,7 @@ async fn an_answer_of_the_service_may_be_replaced() {
                 (203, "replaced"),
                 "{path}: {answer:?}"
             );
+            assert_eq!(order(&answer.head), ["operator"], "{path}: {answer:?}");
         }
     }
 }

@@ -30,7 +30,8 @@ pub(super) async fn response(
 ) -> Option<Instead> {
     let (status, length) = (response.status, response_body::length(response));
     exchange.answered = Some(status);
-    let transforms = match run_all(edge, session, exchange, status, response).await {
+    let all = exchange.layers.len();
+    let transforms = match run(edge, session, exchange, all, status, response).await {
         Ok(transforms) => transforms,
         Err(instead) => return Some(instead),
     };
@@ -43,16 +44,28 @@ pub(super) async fn response(
     }
 }
 
-/// The same for an answer that a policy has made, and meant as a page.
+/// The same for an answer that a policy has made before the service was asked, and meant as a page.
 pub(super) async fn after_answer(
+    edge: &Arc<Edge>,
+    reply: Box<Reply>,
+    session: &Session,
+    exchange: &mut Exchange,
+) -> Instead {
+    let all = exchange.layers.len();
+    answer(edge, reply, session, exchange, all).await
+}
+
+/// Lets so many policies, counted from the outermost, change an answer that was made within them.
+async fn answer(
     edge: &Arc<Edge>,
     mut reply: Box<Reply>,
     session: &Session,
     exchange: &mut Exchange,
+    layers: usize,
 ) -> Instead {
     let status = reply.status();
-    let phases = run_all(edge, session, exchange, status, reply.headers_mut());
-    let transforms = match phases.await {
+    let onto = reply.headers_mut();
+    let transforms = match run(edge, session, exchange, layers, status, onto).await {
         Ok(transforms) => transforms,
         Err(instead) => return instead,
     };
@@ -63,16 +76,17 @@ pub(super) async fn after_answer(
 }
 
 /// What is to be done to the body, or what is sent instead.
-async fn run_all(
+async fn run(
     edge: &Arc<Edge>,
     session: &Session,
     exchange: &mut Exchange,
+    layers: usize,
     status: StatusCode,
     onto: &mut impl Editable,
 ) -> Result<Vec<Box<dyn Transform>>, Instead> {
     let internal = || Instead::Page(ErrorPage::internal());
     let mut transforms = Vec::new();
-    for index in (0..exchange.layers.len()).rev() {
+    for index in (0..layers).rev() {
         let routed = exchange.routed.as_ref().ok_or_else(internal)?;
         let layer = exchange.layers.get_mut(index).ok_or_else(internal)?;
         if !layer.policy.has_phase(Phase::OnHttpResponse) {
@@ -91,7 +105,10 @@ async fn run_all(
         match judge(verdict, edits, onto, &layer.endpoint, Phase::OnHttpResponse) {
             Judged::GoOn => {}
             Judged::Instead(instead) => return Err(instead),
-            Judged::Answer(reply) => return Err(Instead::Reply(reply)),
+            // Whoever stands further out sees this answer as if the service had given it.
+            Judged::Answer(reply) => {
+                return Err(Box::pin(answer(edge, reply, session, exchange, index)).await);
+            }
             Judged::Forward(..) => return Err(internal()),
         }
     }
