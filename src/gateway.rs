@@ -91,7 +91,11 @@ fn check(files: &[PathBuf]) -> Result<(), Failure> {
 /// The file, and the certificates and policies that it only names.
 fn check_one(file: &Path) -> Result<(), Failure> {
     let config = adit_gateway::Config::load(file).map_err(Failure::mistake)?;
-    adit_gateway::Gateway::check(config).map_err(Failure::mistake)
+    let warnings = adit_gateway::Gateway::check(config).map_err(Failure::mistake)?;
+    for warning in warnings {
+        terminal::note(&warning.to_string());
+    }
+    Ok(())
 }
 
 fn token(name: &str) -> Result<(), Failure> {

@@ -104,7 +104,7 @@ impl Http {
                 .warnings
                 .push("--domain and --hostname are called --url now".to_owned());
         }
-        let endpoints = vec![self.endpoint()?];
+        let endpoints = vec![self.endpoint(&mut settings.warnings)?];
         Plan {
             settings,
             endpoints,
@@ -112,7 +112,7 @@ impl Http {
         .run()
     }
 
-    fn endpoint(&self) -> Result<Endpoint, Failure> {
+    fn endpoint(&self, warnings: &mut Vec<String>) -> Result<Endpoint, Failure> {
         let mut upstream = Upstream::parse(&self.upstream).map_err(Failure::mistake)?;
         if self.upstream_tls_verify {
             upstream = upstream.tls_verify(true);
@@ -127,7 +127,7 @@ impl Http {
                 UpstreamProtocol::Http2 => Protocol::Http2,
             });
         if let Some(file) = &self.traffic_policy_file {
-            options = options.traffic_policy(policy_file::read(file)?);
+            options = options.traffic_policy(policy_file::read(file, warnings)?);
         }
         if let Some(weight) = self.weight {
             options = options.weight(weight);

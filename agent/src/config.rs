@@ -13,7 +13,7 @@ use std::{
 };
 
 use adit_policy::{
-    document::{self, Both, Document, Mistakes},
+    document::{self, Both, Document, Mistake, Mistakes},
     secret::Secret,
 };
 
@@ -31,7 +31,7 @@ pub struct Config {
     pub agent: AgentConfig,
     /// Its endpoints, in the order of the files.
     pub endpoints: Vec<EndpointConfig>,
-    /// Keys that were given and change nothing, as sentences.
+    /// What is right and probably not what was meant, as keys that change nothing; one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -138,9 +138,12 @@ impl Config {
     }
 
     fn build(file: File) -> Result<Self, ConfigError> {
-        let warnings = file.without_effect();
+        let mut warnings = file.without_effect();
+        warnings.extend(file.warnings);
         let agent = file.agent.unwrap_or_default();
-        let endpoints = file.endpoints.into_iter().map(EndpointConfig::build);
+        let endpoints = file.endpoints.into_iter();
+        let endpoints = endpoints.map(|endpoint| EndpointConfig::build(endpoint, &mut warnings));
+        let endpoints = endpoints.collect::<Result<_, _>>()?;
         Ok(Self {
             agent: AgentConfig {
                 authtoken: agent.authtoken,
@@ -153,7 +156,7 @@ impl Config {
                 log_level: agent.log_level.unwrap_or_default(),
                 log_format: agent.log_format.unwrap_or_default(),
             },
-            endpoints: endpoints.collect::<Result<_, _>>()?,
+            endpoints,
             warnings,
         })
     }
@@ -168,7 +171,7 @@ impl EndpointConfig {
         self.options.name()
     }
 
-    fn build(text: EndpointText) -> Result<Self, ConfigError> {
+    fn build(text: EndpointText, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
         let name = text.name.clone();
         let wrong = |what: String| ConfigError::Endpoint {
             name: name.clone(),
@@ -206,7 +209,9 @@ impl EndpointConfig {
             })?),
             (None, Some(path)) => {
                 let policy = read(&path)?;
-                document::read::<Document>(&path.display().to_string(), &policy)?;
+                let shown = path.display().to_string();
+                let (_, found) = document::read_warned::<Document>(&shown, &policy)?;
+                warnings.extend(found.iter().map(Mistake::in_one_line));
                 Some(policy)
             }
             (None, None) => None,
@@ -255,7 +260,8 @@ impl File {
             }
             None => return Err(version("it needs `version: 3`".into())),
         }
-        let mut file: Self = document::read(&shown, text)?;
+        let (mut file, found): (Self, _) = document::read_warned(&shown, text)?;
+        file.warnings = found.iter().map(Mistake::in_one_line).collect();
         file.resolve_paths(path.parent().unwrap_or_else(|| Path::new("")));
         file.refuse_twins()?;
         Ok(file)

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use adit_policy::env::Env;
+use adit_policy::{document::Mistake, env::Env};
 use rustls::pki_types::CertificateDer;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use crate::{
         local_ca::LocalCa,
         tls::{Certificates, TlsError},
     },
-    reload::{ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
+    reload::{self, ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
 };
 
 /// Cores that serve. More would mean more lanes for each agent, and smaller batches on each.
@@ -102,14 +102,18 @@ impl Gateway {
         Self::start_on(config, cores)
     }
 
-    /// Checks all that can be checked without listening: certificates and their keys, and policies.
+    /// Checks all that can be checked without listening: certificates and their keys, and policies. What is right, and
+    /// probably not what was meant, is handed back.
     ///
     /// # Errors
     /// When a certificate or a policy cannot be used.
-    pub fn check(mut config: Config) -> Result<(), StartError> {
+    pub fn check(mut config: Config) -> Result<Vec<Mistake>, StartError> {
         Certificates::load(&config.tls.certificates, None)?;
-        Loaded::of(&mut config, Env::system())?;
-        Ok(())
+        let mut warnings = Vec::new();
+        Loaded::of(&mut config, Env::system(), &mut |warning| {
+            warnings.push(warning.clone());
+        })?;
+        Ok(warnings)
     }
 
     fn start_on(mut config: Config, cores: usize) -> Result<Self, StartError> {
@@ -120,7 +124,7 @@ impl Gateway {
         let shown_ca = local_ca
             .as_ref()
             .map(|ca| (ca.file().to_owned(), ca.certificate()));
-        let loaded = Loaded::of(&mut config, Env::system())?;
+        let loaded = Loaded::of(&mut config, Env::system(), &mut reload::log)?;
         let (addresses, listeners) = listen(&config, cores)?;
         let admin = config.listen.admin.map(Admin::bind).transpose()?;
         let (arrivals, arriving): (Vec<_>, Vec<_>) =

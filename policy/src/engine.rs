@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::action::{Action, Fault, Flow, Phase, Unreached};
 use crate::actions;
-use crate::document::{Mistakes, read};
+use crate::document::{Misplaced, Mistakes, read};
 use crate::env::Env;
 use crate::exchange::{Exchange, HeaderEdit};
 use crate::expr::Expression;
@@ -37,6 +37,9 @@ pub enum LoadError {
     /// The text is wrong.
     #[error(transparent)]
     Read(#[from] Mistakes),
+    /// The text is right, and not for this endpoint.
+    #[error(transparent)]
+    Misplaced(#[from] Misplaced),
     /// The text is right, and something around it is missing.
     #[error(transparent)]
     Build(#[from] BuildError),

@@ -37,6 +37,9 @@ pub(super) struct File {
     pub(super) endpoints: Vec<EndpointText>,
     #[serde(rename = "tunnels")]
     _tunnels: Option<NoTunnels>,
+    /// What its policies warn of, one sentence each.
+    #[serde(skip)]
+    pub(super) warnings: Vec<String>,
 }
 
 /// The `agent` block.

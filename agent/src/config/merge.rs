@@ -3,6 +3,7 @@
 use super::file::{AgentText, EndpointText, File, UpstreamText};
 
 pub(super) fn merge(earlier: &mut File, later: File) {
+    earlier.warnings.extend(later.warnings);
     if let Some(agent) = later.agent {
         earlier.agent.get_or_insert_default().take_fields(agent);
     }

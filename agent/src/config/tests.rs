@@ -147,6 +147,20 @@ fn what_would_be_served_to_the_wrong_people_is_refused() {
 }
 
 #[test]
+fn what_a_policy_warns_of_is_told() {
+    let config = parse(
+        "version: 3\nendpoints: [{name: a, upstream: {url: 80}, traffic_policy: {inbound: [{actions: [{type: deny}]}]}}]\n",
+    );
+    let warnings = config.unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains(":2:"), "{warnings:?}");
+    assert!(
+        warnings[0].ends_with("`inbound` is called `on_http_request` now"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn a_policy_that_would_be_sent_as_another_is_refused() {
     let endpoint = |header: &str| {
         parse(&format!(

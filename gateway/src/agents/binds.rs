@@ -3,9 +3,11 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use adit_policy::{
-    Policy,
+    LoadError, Policy,
     canonical::Host,
+    document::{Document, read_warned},
     endpoint_url::{EndpointUrl, HostPattern, Scheme},
+    env::Env,
 };
 use adit_wire::message::{AgentMessage, EndpointSpec, GatewayMessage, RefusalCode, Refused};
 use tokio::{sync::mpsc, time::interval};
@@ -238,13 +240,27 @@ impl Binds {
             _ => format!("agents {asked}"),
         };
         let env = self.edge.policy_env.for_endpoint(&counters);
-        let policy =
-            Policy::load(&file, text, &env).map_err(|error| refused(RefusalCode::Policy, error))?;
-        Endpoint::takes(asked, &policy).map_err(|why| refused(RefusalCode::Policy, why))?;
+        let policy = self.load(&file, text, asked, &env);
+        let policy = policy.map_err(|error| refused(RefusalCode::Policy, error))?;
         Ok(Some(AgentPolicy {
             policy: Arc::new(policy),
             text: Arc::from(text),
         }))
+    }
+
+    fn load(
+        &self,
+        file: &str,
+        text: &str,
+        asked: &EndpointUrl,
+        env: &Env,
+    ) -> Result<Policy, LoadError> {
+        let (document, warnings) = read_warned::<Document>(file, text)?;
+        document.check_for(asked.scheme, Endpoint::has_internal_url(asked))?;
+        for warning in warnings {
+            warn!(agent = %self.session.owner, "{warning}");
+        }
+        Ok(Policy::build(document, env)?)
     }
 
     fn asker<'a>(&'a self, endpoint: &'a str) -> Asker<'a> {

@@ -8,7 +8,7 @@ use std::{
 use adit_policy::{
     LoadError,
     canonical::Host,
-    document::{self, Document, Mistake, Mistakes},
+    document::{self, Document, Misplaced, Mistake, Mistakes},
     endpoint_url::EndpointUrl,
 };
 use ipnet::IpNet;
@@ -136,12 +136,12 @@ pub enum ConfigError {
     #[error(transparent)]
     Policy(#[from] Box<LoadError>),
     /// A policy cannot stand at its endpoint.
-    #[error("endpoint {url}: {message}")]
+    #[error("endpoint {url}: {misplaced}")]
     Endpoint {
         /// Which endpoint.
         url: String,
-        /// What is wrong and what to do.
-        message: &'static str,
+        /// The phase that never runs there.
+        misplaced: Misplaced,
     },
     /// Two parts of the file contradict each other.
     #[error("{path}: {message}")]

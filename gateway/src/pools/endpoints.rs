@@ -8,7 +8,6 @@ use std::{
 
 use adit_policy::{
     Policy,
-    action::Phase,
     canonical::Host,
     endpoint_url::{EndpointUrl, HostPattern, Scheme},
 };
@@ -156,17 +155,6 @@ impl Endpoint {
         match &url.host {
             HostPattern::Exact(host) | HostPattern::Wildcard(host) => is_internal(host.as_str()),
             HostPattern::Random => false,
-        }
-    }
-
-    /// A policy that the endpoint of this URL can have; internal endpoints get requests and no connections.
-    pub(crate) fn takes(url: &EndpointUrl, policy: &Policy) -> Result<(), &'static str> {
-        match Self::has_internal_url(url) && policy.has_phase(Phase::OnTcpConnect) {
-            true => Err(
-                "on_tcp_connect never runs at an internal endpoint, which gets requests and no connections; \
-                 use on_http_request (ERR_ADIT_2262)",
-            ),
-            false => Ok(()),
         }
     }
 

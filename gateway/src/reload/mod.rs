@@ -7,8 +7,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use adit_policy::env::Env;
+use adit_policy::{document::Mistake, env::Env};
 use tokio::sync::oneshot;
+use tracing::warn;
 
 mod policies;
 mod renewal;
@@ -73,16 +74,25 @@ pub(crate) struct Reloader {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Tells the operator of something that is right, and probably not what was meant.
+pub(crate) fn log(warning: &Mistake) {
+    warn!("{warning}");
+}
+
 // === impl Loaded ===
 
 impl Loaded {
-    /// Builds the policies of a configuration's endpoints.
+    /// Builds the policies of a configuration's endpoints. What they warn of is told.
     ///
     /// # Errors
     /// When policies cannot be read or built.
-    pub(crate) fn of(config: &mut Config, env: Env) -> Result<Self, ConfigErrors> {
+    pub(crate) fn of(
+        config: &mut Config,
+        env: Env,
+        tell: &mut dyn FnMut(&Mistake),
+    ) -> Result<Self, ConfigErrors> {
         let texts = Texts::around(config);
-        let policies = Policies::build(config, &texts, &Policies::default(), &env)?;
+        let policies = Policies::build(config, &texts, &Policies::default(), &env, tell)?;
         Ok(Self {
             env,
             origin: config.origin.take(),

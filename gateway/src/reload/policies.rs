@@ -8,7 +8,6 @@ use adit_policy::{
     endpoint_url::EndpointUrl,
     env::Env,
 };
-use tracing::warn;
 
 use super::{ConfigErrors, texts::Texts};
 use crate::{
@@ -38,7 +37,8 @@ enum Source {
 // === impl Policies ===
 
 impl Policies {
-    /// Builds all policies of a configuration, except those whose text is the one that `known` were built from.
+    /// Builds all policies of a configuration, except those whose text is the one that `known` were built from. What is
+    /// right in a new text, and probably not what was meant, is told.
     ///
     /// # Errors
     /// Every policy that cannot be read or built. Then there are none at all.
@@ -47,6 +47,7 @@ impl Policies {
         texts: &Texts,
         known: &Self,
         env: &Env,
+        tell: &mut dyn FnMut(&Mistake),
     ) -> Result<Self, ConfigErrors> {
         let whole = config
             .origin
@@ -54,12 +55,12 @@ impl Policies {
             .map(|origin| Arc::clone(&origin.text));
         let inside = Source::Inside(whole.clone());
         if !known.0.iter().any(|known| known.source == inside) {
-            tell(&config.warnings);
+            config.warnings.iter().for_each(&mut *tell);
         }
         let mut built = Vec::with_capacity(config.endpoints.len());
         let mut mistakes = Vec::new();
         for entry in std::mem::take(&mut config.endpoints) {
-            match known.one(entry, whole.as_ref(), texts, env) {
+            match known.one(entry, whole.as_ref(), texts, env, tell) {
                 Ok(policy) => built.push(policy),
                 Err(mistake) => mistakes.push(mistake),
             }
@@ -98,6 +99,7 @@ impl Policies {
         whole: Option<&Arc<str>>,
         texts: &Texts,
         env: &Env,
+        tell: &mut dyn FnMut(&Mistake),
     ) -> Result<Built, ConfigError> {
         let url = entry.place();
         let normalize_paths = entry.normalize_paths;
@@ -109,7 +111,7 @@ impl Policies {
         let known = self.0.iter().find(|known| known.url == url);
         let policy = match known.filter(|known| known.source == source) {
             Some(known) => known.policy.clone(),
-            None => build(entry, &source, &env.for_endpoint(&url.to_string()))?.map(Arc::new),
+            None => build(entry, &source, &env.for_endpoint(&url.to_string()), tell)?.map(Arc::new),
         };
         Ok(Built {
             url,
@@ -132,32 +134,34 @@ impl Built {
     }
 }
 
-fn build(entry: EndpointEntry, source: &Source, env: &Env) -> Result<Option<Policy>, ConfigError> {
+fn build(
+    entry: EndpointEntry,
+    source: &Source,
+    env: &Env,
+    tell: &mut dyn FnMut(&Mistake),
+) -> Result<Option<Policy>, ConfigError> {
     let url = entry.place();
-    let built = match (entry.traffic_policy, entry.traffic_policy_file, source) {
-        (Some(document), ..) => Policy::build(document, env).map_err(Into::into),
-        (None, Some(file), Source::File(text)) => load(&file.display().to_string(), text, env),
+    let document = match (entry.traffic_policy, entry.traffic_policy_file, source) {
+        (Some(document), ..) => document,
+        (None, Some(file), Source::File(text)) => {
+            let read = read_warned::<Document>(&file.display().to_string(), text);
+            let (document, warnings) = read.map_err(refused)?;
+            warnings.iter().for_each(tell);
+            document
+        }
         _ => return Ok(None),
     };
-    let policy = built.map_err(|error| ConfigError::Policy(Box::new(error)))?;
-    Endpoint::takes(&url, &policy).map_err(|message| ConfigError::Endpoint {
-        url: url.to_string(),
-        message,
-    })?;
-    Ok(Some(policy))
+    document
+        .check_for(url.scheme, Endpoint::has_internal_url(&url))
+        .map_err(|misplaced| ConfigError::Endpoint {
+            url: url.to_string(),
+            misplaced,
+        })?;
+    Policy::build(document, env).map(Some).map_err(refused)
 }
 
-fn load(file: &str, text: &str, env: &Env) -> Result<Policy, LoadError> {
-    let (document, warnings) = read_warned::<Document>(file, text)?;
-    tell(&warnings);
-    Ok(Policy::build(document, env)?)
-}
-
-/// Once, when the text is new: what is right, and probably not what was meant.
-fn tell(warnings: &[Mistake]) {
-    for warning in warnings {
-        warn!("{warning}");
-    }
+fn refused(error: impl Into<LoadError>) -> ConfigError {
+    ConfigError::Policy(Box::new(error.into()))
 }
 
 #[cfg(test)]
@@ -188,9 +192,17 @@ mod tests {
         }
 
         fn built(&self, known: &Policies) -> Result<Policies, Vec<String>> {
+            self.told(known, &mut |_| {})
+        }
+
+        fn told(
+            &self,
+            known: &Policies,
+            tell: &mut dyn FnMut(&Mistake),
+        ) -> Result<Policies, Vec<String>> {
             let (texts, config) = Texts::read(&self.0.path().join("gateway.yaml"));
             let mut config = config.unwrap_or_else(|error| panic!("{error}"));
-            Policies::build(&mut config, &texts, known, &Env::system())
+            Policies::build(&mut config, &texts, known, &Env::system(), tell)
                 .map_err(|all| all.0.iter().map(ToString::to_string).collect())
         }
     }
@@ -249,6 +261,29 @@ mod tests {
         assert_eq!(mistakes.len(), 2, "{mistakes:?}");
         assert!(mistakes[0].contains("a.yaml:1:") && mistakes[0].contains("dney"));
         assert!(mistakes[1].contains("cannot read") && mistakes[1].contains("c.yaml"));
+    }
+
+    #[test]
+    fn a_text_that_is_new_is_warned_of_and_a_known_one_is_not() {
+        let older = "inbound: [{ actions: [{ type: deny }] }]\n";
+        let endpoints = format!(
+            "- {{ url: a.example.com, traffic_policy: {{ {} }} }}\n\
+             - {{ url: b.example.com, traffic_policy_file: b.yaml }}\n",
+            older.trim_end()
+        );
+        let files = Files::with(&[("gateway.yaml", &gateway(&endpoints)), ("b.yaml", older)]);
+        let mut warnings = Vec::new();
+        let built = files.told(&Policies::default(), &mut |warning| {
+            warnings.push(warning.in_one_line());
+        });
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].contains("gateway.yaml:4:"), "{warnings:?}");
+        assert!(
+            warnings[1].contains("b.yaml:1:1: `inbound` is called"),
+            "{warnings:?}"
+        );
+        let again = files.told(&built.unwrap(), &mut |warning| panic!("{warning}"));
+        assert!(again.is_ok());
     }
 
     #[test]

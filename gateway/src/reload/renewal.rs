@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::{
-    ConfigErrors, ReloadError, Reloaded, policies::Policies, restart, status, texts::Texts,
+    ConfigErrors, ReloadError, Reloaded, log, policies::Policies, restart, status, texts::Texts,
     watch::Watch,
 };
 use crate::{
@@ -138,7 +138,7 @@ impl Renewal {
     ) -> Result<(Arc<str>, Policies), ConfigErrors> {
         let mut config = config.map_err(|mistake| ConfigErrors(Arc::from([mistake])))?;
         let env = &self.edge.policy_env;
-        let policies = Policies::build(&mut config, &self.tried, &self.policies, env)?;
+        let policies = Policies::build(&mut config, &self.tried, &self.policies, env, &mut log)?;
         let written = config.origin.map(|origin| origin.text);
         Ok((written.unwrap_or_default(), policies))
     }

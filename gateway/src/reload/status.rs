@@ -58,6 +58,7 @@ pub(super) fn lines(error: &ConfigError) -> Vec<String> {
         ConfigError::Mistakes(mistakes) => mistakes.iter().map(first_line).collect(),
         ConfigError::Policy(error) => match &**error {
             LoadError::Read(mistakes) => mistakes.iter().map(first_line).collect(),
+            LoadError::Misplaced(error) => vec![first_line(error)],
             LoadError::Build(error) => vec![first_line(error)],
         },
         ConfigError::Read { .. }

@@ -58,6 +58,15 @@ impl Mistake {
         &self.message
     }
 
+    /// Where it is and what, on one line.
+    pub fn in_one_line(&self) -> String {
+        let Self { file, message, .. } = self;
+        match &self.at {
+            None => format!("{file}: {message}"),
+            Some(Spot { line, column, .. }) => format!("{file}:{line}:{column}: {message}"),
+        }
+    }
+
     /// Whether the text is right all the same.
     pub fn is_warning(&self) -> bool {
         self.is_warning
