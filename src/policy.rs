@@ -6,7 +6,7 @@ mod test;
 
 use std::{env, fs, io, io::IsTerminal, path::Path};
 
-use adit_policy::tools::explain::Paint;
+use adit_policy::tools::paint::Paint;
 use clap::{Args, Subcommand};
 
 use self::{check::Check, explain::Explain, test::Test};

@@ -13,8 +13,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use adit_policy::actions::TYPES;
 use adit_policy::tools::case::{Suite, SuiteReport};
-use adit_policy::tools::explain::Paint;
+use adit_policy::tools::paint::Paint;
 use adit_policy::tools::report;
 
 /// Options of the standard test harness that are followed by a value.
@@ -33,8 +34,11 @@ async fn main() -> io::Result<ExitCode> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/policies");
     let mut out = io::stdout().lock();
     let (mut passed, mut failed) = (0_usize, Vec::new());
+    let mut untested: Vec<_> = TYPES.to_vec();
     for path in files(&folder)? {
-        let mut suite = suite(&path).await?;
+        let text = fs::read_to_string(&path)?;
+        untested.retain(|kind| !holds(&text, kind));
+        let mut suite = suite(&path, &text).await;
         let file = suite.file.clone();
         suite
             .cases
@@ -59,6 +63,11 @@ async fn main() -> io::Result<ExitCode> {
     if options.lists {
         return Ok(ExitCode::SUCCESS);
     }
+    assert!(
+        untested.is_empty(),
+        "no file holds these actions: {}",
+        untested.join(", ")
+    );
     for suite in &failed {
         write!(out, "\n{}", report::text(suite, Paint::Plain))?;
     }
@@ -83,12 +92,18 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-async fn suite(path: &Path) -> io::Result<SuiteReport> {
-    let text = fs::read_to_string(path)?;
+/// Whether a policy has an action of this type.
+fn holds(text: &str, kind: &str) -> bool {
+    let words = text.split("type: ").skip(1);
+    let mut kinds = words.filter_map(|word| word.split([',', '\n', ' ']).next());
+    kinds.any(|word| word == kind)
+}
+
+async fn suite(path: &Path, text: &str) -> SuiteReport {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match Suite::read(&name, &text) {
-        Ok(suite) => Ok(suite.run(None).await),
-        Err(mistakes) => Err(io::Error::other(mistakes.to_string())),
+    match Suite::read(&name, text) {
+        Ok(suite) => suite.run(None).await,
+        Err(mistakes) => Suite::unreadable(&name, &mistakes),
     }
 }
 

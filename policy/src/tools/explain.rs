@@ -7,6 +7,7 @@ use std::fmt;
 use http::HeaderMap;
 
 use super::given::Given;
+use super::paint::Paint;
 use super::run::{Got, PhaseRun, Run, Sent};
 use super::shown::{Secrets, outcome, printable};
 use super::url::Url;
@@ -28,16 +29,6 @@ pub struct Explanation<'r> {
     run: &'r Run,
     secrets: Secrets,
     paint: Paint,
-}
-
-/// Whether a terminal shows colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Paint {
-    /// Letters alone.
-    #[default]
-    Plain,
-    /// ANSI colours.
-    Ansi,
 }
 
 // === impl Explanation ===
@@ -251,7 +242,9 @@ impl<'r> Explanation<'r> {
                 self.headers(f, "  ", headers)?;
                 body_of(f, body)
             }
-            None if verdict == "close" => writeln!(f, "the client's connection is closed"),
+            None if self.run.upstream.is_none() && verdict != "continue" => {
+                writeln!(f, "the client's connection is closed")
+            }
             None => Ok(()),
         }
     }
@@ -304,35 +297,5 @@ fn body_of(f: &mut fmt::Formatter<'_>, body: &[u8]) -> fmt::Result {
     match body.len().checked_sub(BODY_MAX) {
         Some(more) if more > 0 => writeln!(f, "  … and {more} bytes more"),
         _ => Ok(()),
-    }
-}
-
-// === impl Paint ===
-
-impl Paint {
-    /// A text in bold.
-    pub fn bold(self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    /// A text that steps back.
-    pub fn dim(self, text: &str) -> String {
-        self.with("2", text)
-    }
-
-    /// A text in an ANSI style.
-    pub fn with(self, style: &str, text: &str) -> String {
-        match self {
-            Self::Ansi if !text.is_empty() => format!("\x1b[{style}m{text}\x1b[0m"),
-            _ => text.to_owned(),
-        }
-    }
-
-    /// How many characters of a coloured mark nobody sees.
-    const fn weight(self) -> usize {
-        match self {
-            Self::Plain => 0,
-            Self::Ansi => "\x1b[32m\x1b[0m".len(),
-        }
     }
 }

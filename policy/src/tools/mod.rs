@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod expect;
 pub mod explain;
 pub mod given;
+pub mod paint;
 pub mod report;
 pub mod run;
 pub mod said;

@@ -9,7 +9,7 @@ pub use junit::junit;
 use super::case::{CaseReport, Failure, SuiteReport};
 use super::check::counted;
 use super::coverage::percent;
-use super::explain::Paint;
+use super::paint::Paint;
 
 /// How all cases of several files went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -227,6 +227,29 @@ mod tests {
     }
 
     #[test]
+    fn authentication_behind_a_forward_is_doubtful() {
+        let forward =
+            "{ type: forward-internal, config: { url: https://a.internal, on_error: continue } }";
+        let auth = "{ type: basic-auth, config: { credentials: [user:password1] } }";
+        let both = |condition: &str, first: &str, second: &str| {
+            warnings(&format!(
+                "on_http_request:\n  - {condition}actions: [{first}]\n  - actions: [{second}]\n"
+            ))
+        };
+        assert_eq!(
+            both("", forward, auth),
+            [
+                "3: on_http_request[1].actions[0]: this stands behind on_http_request[0].actions[0] (forward-internal), which most exchanges do not come past: authenticate first"
+            ]
+        );
+        assert_eq!(
+            both("expressions: \"req.method == 'GET'\"\n    ", forward, auth),
+            [""; 0]
+        );
+        assert_eq!(both("", auth, forward), [""; 0]);
+    }
+
+    #[test]
     fn what_a_single_value_shows_is_told_too() {
         let geo = rule("\"conn.geo.country_code == 'CH'\"");
         assert!(
