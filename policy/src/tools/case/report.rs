@@ -24,7 +24,7 @@ pub struct CaseReport {
     pub line: usize,
     /// What is not as expected; empty if the case passes.
     pub failures: Vec<Failure>,
-    /// What happened in the first exchange with a failure, as [`super::explain`] tells it.
+    /// What happened in the first exchange with a failure, as [`crate::tools::explain`] tells it.
     pub explanation: String,
 }
 
