@@ -24,10 +24,19 @@ pub(super) struct Compiled {
 
 /// Compiles a text that stands in a phase; `None`: nowhere in particular, everything is allowed.
 pub(super) fn compile(text: &str, phase: Option<Phase>) -> Result<Compiled, Wrong> {
+    compile_within(text, phase, Spent::default())
+}
+
+/// The same, where finding constant values has already cost so much.
+pub(super) fn compile_within(
+    text: &str,
+    phase: Option<Phase>,
+    folding: Spent,
+) -> Result<Compiled, Wrong> {
     let mut compiler = Compiler {
         phase,
         locals: Vec::new(),
-        folding: Spent::default(),
+        folding,
     };
     let (node, kind) = compiler.node(&parse(text)?)?;
     Ok(Compiled { node, kind })

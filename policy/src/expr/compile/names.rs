@@ -233,7 +233,7 @@ fn respelled(names: &[&str]) -> Vec<String> {
 
 fn no_such_field(variable: &Variable, field: &str) -> String {
     let wanted = format!("{}.{field}", variable.name);
-    match suggestion(&wanted) {
+    match suggestion(&wanted).filter(|near| *near != variable.name) {
         Some(near) => {
             format!("unknown variable `{wanted}`; did you mean `{near}`?")
         }
