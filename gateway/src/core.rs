@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     edge::Edge,
+    fetch,
     front::{
         accept::{self, Kind},
         hello::{self, Arrival},
@@ -40,13 +41,21 @@ pub(crate) struct Start {
     pub(crate) index: usize,
     pub(crate) edge: Arc<Edge>,
     pub(crate) listeners: Vec<(std::net::TcpListener, Kind)>,
-    pub(crate) arrivals: mpsc::UnboundedReceiver<Arrival>,
+    pub(crate) arrivals: mpsc::UnboundedReceiver<Arriving>,
     /// Cancelled: accept no more, finish what runs.
     pub(crate) stop: CancellationToken,
     /// Cancelled: end everything now.
     pub(crate) abort: CancellationToken,
     /// Cancelled by each core when all its exchanges have ended.
     pub(crate) idle: CancellationToken,
+}
+
+/// A connection that comes to a core from elsewhere than its listeners.
+pub(crate) enum Arriving {
+    /// From the core that accepted it: each lane has a core.
+    Agent(Arrival),
+    /// From a policy.
+    Policy(fetch::Asked),
 }
 
 /// Runs a core on the calling thread until it has been stopped and is done.
@@ -101,9 +110,13 @@ async fn serve(start: Start) -> io::Result<()> {
     Ok(())
 }
 
-async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
-    while let Some(arrival) = arrivals.recv().await {
-        core.spawn_agent(hello::serve_agent(Arc::clone(&core), arrival));
+async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::UnboundedReceiver<Arriving>) {
+    while let Some(arriving) = arrivals.recv().await {
+        let own = Arc::clone(&core);
+        match arriving {
+            Arriving::Agent(arrival) => core.spawn_agent(hello::serve_agent(own, arrival)),
+            Arriving::Policy(asked) => core.serve(fetch::serve(own, asked)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -22,6 +22,8 @@ use crate::{
     StartError,
     agents::{names::Names, registry::Registry},
     config::{Config, Limits},
+    core::Arriving,
+    fetch::{self, Fetcher},
     front::{
         accept::Doorkeeper, gate::GateRules, head::HeadLimits, hello::Arrival, local_ca::LocalCa,
         tls::Certificates,
@@ -44,13 +46,17 @@ pub(crate) struct Edge {
     pub(crate) names: Names,
     /// The one that all policies of this gateway are built in: what they count is kept there.
     pub(crate) policy_env: Env,
+    /// The same for exchanges, by how deep they lie.
+    envs: [Env; fetch::HOPS as usize + 1],
     /// How the operator's policies stand.
     pub(crate) policies: ArcSwap<Status>,
     /// Where the listeners really are.
     pub(crate) https: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
-    arrivals: Vec<mpsc::UnboundedSender<Arrival>>,
+    arrivals: Vec<mpsc::UnboundedSender<Arriving>>,
     member: AtomicU64,
+    /// Counts what may go to any core.
+    turn: AtomicUsize,
 }
 
 /// The listeners' real addresses.
@@ -68,7 +74,8 @@ impl Edge {
         loaded: &Loaded,
         addresses: Addresses,
         local_ca: Option<LocalCa>,
-        arrivals: Vec<mpsc::UnboundedSender<Arrival>>,
+        arrivals: Vec<mpsc::UnboundedSender<Arriving>>,
+        fetcher: &Fetcher,
     ) -> Result<Self, StartError> {
         let limits = &config.limits;
         let data_dir = |source: io::Error| StartError::DataDir {
@@ -85,11 +92,13 @@ impl Edge {
             sessions: Registry::new(limits.sessions),
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
             policy_env: loaded.env.clone(),
+            envs: fetcher.envs(&loaded.env),
             policies: ArcSwap::from_pointee(loaded.status()),
             https: addresses.https,
             http: addresses.http,
             arrivals,
             member: AtomicU64::new(1),
+            turn: AtomicUsize::new(0),
             config,
         })
     }
@@ -136,8 +145,22 @@ impl Edge {
     pub(crate) fn hand_over(&self, lane: usize, arrival: Arrival) {
         if let Some(core) = self.arrivals.get(lane % self.cores.max(1)) {
             // A core that has stopped takes no more agents.
-            drop(core.send(arrival));
+            drop(core.send(Arriving::Agent(arrival)));
         }
+    }
+
+    /// Gives a connection to one core after the other.
+    pub(crate) fn hand_to_any(&self, arriving: Arriving) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if let Some(core) = self.arrivals.get(turn % self.cores.max(1)) {
+            // Without it, whoever waits at the other end sees the connection's end.
+            drop(core.send(arriving));
+        }
+    }
+
+    /// What policies are lent for an exchange that lies so deep.
+    pub(crate) fn env(&self, hops: u8) -> &Env {
+        self.envs.get(usize::from(hops)).unwrap_or(&self.policy_env)
     }
 
     /// The URL as people open it: with the listener's port where that is not the scheme's own.

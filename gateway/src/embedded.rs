@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use crate::{
     Config, Gateway, StartError, TlsError,
     agents::Acl,
-    config::{AgentEntry, Limits, Listen, Tls},
+    config::{AgentEntry, Fetch, Limits, Listen, Tls},
     token::{self, TokenHash},
 };
 
@@ -156,6 +156,7 @@ fn config(
             acl: Acl::everything(),
         }],
         endpoints: Vec::new(),
+        fetch: Fetch::default(),
         limits: Limits::default(),
         origin: None,
         warnings: Vec::new(),

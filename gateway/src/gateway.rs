@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     core::{self, Start},
     edge::{Addresses, Edge},
+    fetch::Fetcher,
     front::{
         accept::{self, Kind},
         local_ca::LocalCa,
@@ -124,13 +125,15 @@ impl Gateway {
         let shown_ca = local_ca
             .as_ref()
             .map(|ca| (ca.file().to_owned(), ca.certificate()));
-        let loaded = Loaded::of(&mut config, Env::system(), &mut reload::log)?;
+        let fetcher = Fetcher::new(&config.fetch);
+        let loaded = Loaded::of(&mut config, fetcher.env(), &mut reload::log)?;
         let (addresses, listeners) = listen(&config, cores)?;
         let admin = config.listen.admin.map(Admin::bind).transpose()?;
         let (arrivals, arriving): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
-        let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals)?;
+        let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals, &fetcher)?;
         let edge = Arc::new(edge);
+        fetcher.serve(&edge);
         let gateway = Self {
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),

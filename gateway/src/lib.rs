@@ -6,6 +6,7 @@
 //! - `http`: the hooks of Pingora, routing, policy, error pages
 //! - `pools`: endpoints, their members, and streams to them
 //! - `agents`: the other side: who may connect, and what they serve
+//! - `fetch`: requests that policies send themselves
 //!
 //! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `admin` tells the operator
 //! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside
@@ -29,6 +30,7 @@ mod core;
 mod counts;
 mod data_dir;
 mod edge;
+mod fetch;
 pub mod embedded;
 mod front;
 mod gateway;

@@ -14,10 +14,12 @@ use adit_policy::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
+mod fetch;
 mod limits;
 mod listen;
 mod origin;
 
+pub use fetch::{AllowedHost, Fetch};
 pub use limits::Limits;
 pub use listen::Listen;
 pub(crate) use origin::Origin;
@@ -51,6 +53,9 @@ pub struct Config {
     /// URLs that the operator declares; agents that bind one join its pool.
     #[serde(default)]
     pub endpoints: Vec<EndpointEntry>,
+    /// Whom policies may ask.
+    #[serde(default)]
+    pub fetch: Fetch,
     /// What one client or agent may use up.
     #[serde(default)]
     pub limits: Limits,
@@ -194,6 +199,7 @@ impl Config {
             at(&mut entry.cert);
             at(&mut entry.key);
         }
+        self.fetch.ca_files.iter_mut().for_each(at);
         self.endpoints
             .iter_mut()
             .filter_map(|entry| entry.traffic_policy_file.as_mut())

@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     pub(crate) switch: HeadSwitch,
     /// Its exchanges.
     pub(crate) running: Running,
+    /// How many requests of policies lie around those of this connection; 0 for a client's.
+    pub(crate) hops: u8,
     /// Bytes each way, without what TLS adds.
     pub(crate) traffic: Arc<Traffic>,
     /// Told when a policy ends it.
@@ -84,6 +86,7 @@ impl Connection {
             agreed: None,
             sni: None,
             tls: false,
+            hops: 0,
             switch: HeadSwitch::new(),
             running: Running::default(),
             traffic: Arc::default(),
@@ -115,7 +118,7 @@ pub(crate) struct PublicIo<T> {
     /// The client was told that the connection ends.
     told: bool,
     /// Counts the connection for as long as it lives.
-    _admission: Admission,
+    _admission: Option<Admission>,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
@@ -125,7 +128,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
         connection: Connection,
         http2: bool,
         rules: GateRules,
-        admission: Admission,
+        admission: impl Into<Option<Admission>>,
     ) -> Self {
         let gate = Gate::new(connection.switch.clone(), rules);
         if http2 {
@@ -150,7 +153,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
                 ),
                 Some(Box::new(connection)),
             )),
-            _admission: admission,
+            _admission: admission.into(),
         }
     }
 }

@@ -89,7 +89,7 @@ async fn run(
 ) -> Result<Memory, Closing> {
     let conn = view::conn(edge, facts, facts.peer);
     let shown = view::endpoint(endpoint);
-    let mut seen = exchange::Exchange::of(&conn, &shown, &edge.policy_env);
+    let mut seen = exchange::Exchange::of(&conn, &shown, edge.env(facts.hops));
     let verdict = policy.on_tcp_connect(&mut seen).await;
     log::shadow(endpoint, &seen.memory);
     endpoint.counts.verdict(&verdict);

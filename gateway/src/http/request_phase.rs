@@ -120,7 +120,7 @@ async fn run_without_body(
 ) -> Option<(Ran, Option<ErrorPage>)> {
     let layer = exchange.layers.last_mut()?;
     let view = View::of(edge, session, exchange.routed.as_ref()?, &layer.endpoint)?;
-    let ran = run(edge, &layer.policy, after, &view, None, &mut layer.memory).await;
+    let ran = run(&layer.policy, after, &view, None, &mut layer.memory).await;
     Some((ran, None))
 }
 
@@ -138,19 +138,18 @@ async fn run_with_body(
     let patience = edge.limits().body_read_timeout.0;
     let mut body = RequestBody::new(session.as_mut(), &mut exchange.body, patience);
     let (policy, memory) = (&layer.policy, &mut layer.memory);
-    let ran = run(edge, policy, after, &view, Some(&mut body), memory).await;
+    let ran = run(policy, after, &view, Some(&mut body), memory).await;
     Some((ran, body.into_refusal()))
 }
 
 async fn run<'v>(
-    edge: &'v Edge,
     policy: &Policy,
     after: Option<(&Place, &Unreached)>,
     view: &'v View<'v>,
     body: Option<&'v mut dyn BodySource>,
     memory: &mut Memory,
 ) -> Ran {
-    let mut seen = view.request(edge, std::mem::take(memory));
+    let mut seen = view.request(std::mem::take(memory));
     if let Some(request) = &mut seen.request {
         request.body = body;
     }

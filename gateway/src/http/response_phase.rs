@@ -95,7 +95,7 @@ async fn run(
         let (verdict, edits, more) = {
             let view = View::of(edge, session, routed, &layer.endpoint).ok_or_else(internal)?;
             let memory = std::mem::take(&mut layer.memory);
-            let mut seen = view.response(edge, status, onto.lines(), memory);
+            let mut seen = view.response(status, onto.lines(), memory);
             let verdict = layer.policy.on_http_response(&mut seen).await;
             layer.memory = seen.memory;
             let response = seen.response.ok_or_else(internal)?;

@@ -72,7 +72,11 @@ fn find(
     };
     let origin = spelling::origin(request, &authority, scheme).map_err(Instead::Page)?;
     let routes = edge.endpoints.snapshot();
-    let Some(endpoint) = routes.find(scheme, host) else {
+    let found = match facts.hops {
+        0 => routes.find(scheme, host),
+        _ => routes.find_any(scheme, host),
+    };
+    let Some(endpoint) = found else {
         return Err(elsewhere(edge, &routes, scheme, host, origin));
     };
     if let Some(sni) = &facts.sni

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::SystemTime};
 
 use adit_policy::{
     canonical::Target,
+    env::Env,
     exchange::{self, Conn, Request, Response, Tls},
     memory::Memory,
 };
@@ -20,6 +21,7 @@ use crate::{
 
 /// What an [`exchange::Exchange`] borrows from.
 pub(super) struct View<'a> {
+    env: &'a Env,
     conn: Conn<'a>,
     endpoint: exchange::Endpoint<'a>,
     routed: &'a Routed,
@@ -75,6 +77,7 @@ impl<'a> View<'a> {
         at: &'a Endpoint,
     ) -> Option<Self> {
         Some(Self {
+            env: edge.env(facts.hops),
             conn: conn(edge, facts, routed.client),
             endpoint: endpoint(at),
             routed,
@@ -84,7 +87,7 @@ impl<'a> View<'a> {
     }
 
     /// The exchange before the request goes to an agent.
-    pub(super) fn request<'v>(&'v self, edge: &'v Edge, memory: Memory) -> exchange::Exchange<'v> {
+    pub(super) fn request<'v>(&'v self, memory: Memory) -> exchange::Exchange<'v> {
         let mut request = Request::new(
             self.routed.scheme,
             &self.header.method,
@@ -98,21 +101,20 @@ impl<'a> View<'a> {
         exchange::Exchange {
             request: Some(request),
             memory,
-            ..exchange::Exchange::of(&self.conn, &self.endpoint, &edge.policy_env)
+            ..exchange::Exchange::of(&self.conn, &self.endpoint, self.env)
         }
     }
 
     /// The exchange before the response goes to the client.
     pub(super) fn response<'v>(
         &'v self,
-        edge: &'v Edge,
         status: StatusCode,
         lines: &'v HeaderMap,
         memory: Memory,
     ) -> exchange::Exchange<'v> {
         exchange::Exchange {
             response: Some(Response::new(status, lines)),
-            ..self.request(edge, memory)
+            ..self.request(memory)
         }
     }
 }
