@@ -36,6 +36,8 @@ mod limits;
 mod policy;
 mod policy_bodies;
 mod policy_connect;
+mod policy_facts;
+mod policy_fetch;
 mod policy_forward;
 mod policy_limits;
 mod policy_responses;

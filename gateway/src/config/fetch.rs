@@ -52,7 +52,10 @@ impl FromStr for AllowedHost {
         let (name, port) = match text.rsplit_once(':') {
             Some((name, port)) if !port.ends_with(']') => {
                 let port = port.parse().ok().filter(|port| *port != 0);
-                (name, Some(port.ok_or_else(|| format!("`{text}`: a port is 1 to 65535"))?))
+                (
+                    name,
+                    Some(port.ok_or_else(|| format!("`{text}`: a port is 1 to 65535"))?),
+                )
             }
             _ => (text, None),
         };
@@ -60,8 +63,9 @@ impl FromStr for AllowedHost {
             Some(parent) => (true, parent),
             None => (false, name),
         };
-        let host = Host::parse(name)
-            .map_err(|error| format!("`{text}`: {error}; write `api.example.com` or `*.example.com:8443`"))?;
+        let host = Host::parse(name).map_err(|error| {
+            format!("`{text}`: {error}; write `api.example.com` or `*.example.com:8443`")
+        })?;
         Ok(Self { host, below, port })
     }
 }
@@ -104,9 +108,20 @@ mod tests {
         ] {
             let allowed: AllowedHost = entry.parse().unwrap();
             let host = Host::parse(host).unwrap();
-            assert_eq!(allowed.covers(&host, port, usual), covered, "{entry} {host}");
+            assert_eq!(
+                allowed.covers(&host, port, usual),
+                covered,
+                "{entry} {host}"
+            );
         }
-        for wrong in ["", "*", "a..b", "a.example:0", "a.example:x", "https://a.example"] {
+        for wrong in [
+            "",
+            "*",
+            "a..b",
+            "a.example:0",
+            "a.example:x",
+            "https://a.example",
+        ] {
             assert!(wrong.parse::<AllowedHost>().is_err(), "{wrong}");
         }
     }

@@ -112,7 +112,14 @@ mod tests {
 
     #[test]
     fn addresses_of_the_internet_are_not() {
-        for address in ["1.1.1.1", "172.32.0.1", "100.128.0.1", "198.20.0.1", "2606:4700::1111", "64:ff9b::101:101"] {
+        for address in [
+            "1.1.1.1",
+            "172.32.0.1",
+            "100.128.0.1",
+            "198.20.0.1",
+            "2606:4700::1111",
+            "64:ff9b::101:101",
+        ] {
             assert_eq!(refused(address.parse().unwrap()), None, "{address}");
         }
     }

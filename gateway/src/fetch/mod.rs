@@ -220,7 +220,9 @@ async fn ask(
     *asked.method_mut() = request.method;
     *asked.uri_mut() = target.path.clone();
     *asked.headers_mut() = request.headers;
-    asked.headers_mut().insert(header::HOST, target.authority.clone());
+    asked
+        .headers_mut()
+        .insert(header::HOST, target.authority.clone());
     let (head, mut body) = send.send_request(asked).await.map_err(failed)?.into_parts();
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -65,7 +65,10 @@ impl Outside {
     }
 
     /// A connection to one of the addresses that the name has at this moment, and which.
-    pub(super) async fn connect(&self, target: &Target) -> Result<(Box<dyn Io>, IpAddr), FetchError> {
+    pub(super) async fn connect(
+        &self,
+        target: &Target,
+    ) -> Result<(Box<dyn Io>, IpAddr), FetchError> {
         let addresses = self.allowed(target).await?;
         let mut last = None;
         for address in addresses {
@@ -85,7 +88,12 @@ impl Outside {
             return Err(failed(target, "there is no such endpoint here"));
         }
         let usual = target.endpoint.port.is_none();
-        if !self.config.allow.iter().any(|allowed| allowed.covers(host, *port, usual)) {
+        if !self
+            .config
+            .allow
+            .iter()
+            .any(|allowed| allowed.covers(host, *port, usual))
+        {
             return Err(FetchError::Refused(format!(
                 "{} may not be asked; `fetch: {{ allow: [...] }}` in gateway.yaml names the servers that may",
                 target.endpoint
@@ -94,7 +102,9 @@ impl Outside {
         let found = self.names.addresses(host.as_str(), *port).await;
         let addresses = found.map_err(|error| failed(target, error))?;
         if !self.config.allow_private {
-            let bad = addresses.iter().find_map(|found| address::refused(found.ip()));
+            let bad = addresses
+                .iter()
+                .find_map(|found| address::refused(found.ip()));
             if let Some(kind) = bad {
                 return Err(FetchError::Refused(format!(
                     "{} has an address that is {kind}; if that is meant, set `fetch: {{ allow_private: true }}` in \
@@ -112,7 +122,11 @@ impl Outside {
         }
         let tls = self.tls.get_or_init(|| self.tls());
         let tls = tls.as_ref().map_err(|why| failed(target, why))?;
-        let bare = target.host.as_str().trim_start_matches('[').trim_end_matches(']');
+        let bare = target
+            .host
+            .as_str()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(target, error))?;
         let connected = tls.connect(name, tcp).await;
         Ok(Box::new(connected.map_err(|error| failed(target, error))?))
@@ -123,7 +137,8 @@ impl Outside {
         // Systems keep some that no program can use; what is missing shows when a server is not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for file in &self.config.ca_files {
-            let bad = |error: &dyn fmt::Display| format!("fetch.ca_files: {}: {error}", file.display());
+            let bad =
+                |error: &dyn fmt::Display| format!("fetch.ca_files: {}: {error}", file.display());
             for certificate in CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))? {
                 let certificate = certificate.map_err(|error| bad(&error))?;
                 roots.add(certificate).map_err(|error| bad(&error))?;
@@ -156,11 +171,16 @@ mod tests {
         async fn addresses(&self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
             let turn = self.1.fetch_add(1, Ordering::Relaxed).min(self.0.len() - 1);
             let addresses = self.0[turn].iter();
-            Ok(addresses.map(|address| SocketAddr::new(address.parse().unwrap(), port)).collect())
+            Ok(addresses
+                .map(|address| SocketAddr::new(address.parse().unwrap(), port))
+                .collect())
         }
     }
 
-    fn outside(allow_private: bool, told: Vec<&'static [&'static str]>) -> (Outside, Arc<AtomicUsize>) {
+    fn outside(
+        allow_private: bool,
+        told: Vec<&'static [&'static str]>,
+    ) -> (Outside, Arc<AtomicUsize>) {
         let allow = ["api.example.com", "*.example.org:8443"];
         let config = config::Fetch {
             allow: allow.iter().map(|text| text.parse().unwrap()).collect(),
@@ -168,7 +188,10 @@ mod tests {
             ca_files: Vec::new(),
         };
         let asked = Arc::<AtomicUsize>::default();
-        (Outside::with(config, Box::new(Told(told, Arc::clone(&asked)))), asked)
+        (
+            Outside::with(config, Box::new(Told(told, Arc::clone(&asked)))),
+            asked,
+        )
     }
 
     async fn allowed(outside: &Outside, url: &str) -> Result<Vec<SocketAddr>, FetchError> {
@@ -187,23 +210,41 @@ mod tests {
             "http://169.254.169.254/latest/meta-data",
         ] {
             let refused = allowed(&outside, url).await;
-            assert!(matches!(refused, Err(FetchError::Refused(_))), "{url}: {refused:?}");
+            assert!(
+                matches!(refused, Err(FetchError::Refused(_))),
+                "{url}: {refused:?}"
+            );
         }
         assert_eq!(asked.load(Ordering::Relaxed), 0);
-        for url in ["https://api.example.com/", "http://API.example.com./", "https://x.example.org:8443/"] {
+        for url in [
+            "https://api.example.com/",
+            "http://API.example.com./",
+            "https://x.example.org:8443/",
+        ] {
             assert!(allowed(&outside, url).await.is_ok(), "{url}");
         }
     }
 
     #[tokio::test]
     async fn a32_a_name_that_leads_behind_the_gateway_is_refused_unless_the_operator_means_it() {
-        let behind: [&'static [&'static str]; 4] =
-            [&["127.0.0.1"], &["169.254.169.254"], &["::ffff:10.0.0.1"], &["1.1.1.1", "192.168.0.1"]];
+        let behind: [&'static [&'static str]; 4] = [
+            &["127.0.0.1"],
+            &["169.254.169.254"],
+            &["::ffff:10.0.0.1"],
+            &["1.1.1.1", "192.168.0.1"],
+        ];
         for addresses in behind {
             let url = "https://api.example.com/keys";
             let refused = allowed(&outside(false, vec![addresses]).0, url).await;
-            assert!(matches!(refused, Err(FetchError::Refused(_))), "{addresses:?}: {refused:?}");
-            assert!(allowed(&outside(true, vec![addresses]).0, url).await.is_ok());
+            assert!(
+                matches!(refused, Err(FetchError::Refused(_))),
+                "{addresses:?}: {refused:?}"
+            );
+            assert!(
+                allowed(&outside(true, vec![addresses]).0, url)
+                    .await
+                    .is_ok()
+            );
         }
     }
 

@@ -19,6 +19,8 @@ use super::{
     accept::Admission,
     ending::{Closing, Socket},
     io::{Agreed, Connection, PublicIo},
+    ja4,
+    overheard::Overheard,
 };
 use crate::{agents, core::Core, http::greet_named};
 
@@ -44,7 +46,7 @@ pub(crate) async fn serve(
     let Some(handshaking) = core.edge.handshakes.admit(peer.ip()) else {
         return debug!(%peer, "too many unfinished TLS handshakes, closed");
     };
-    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), Overheard::new(stream));
     // Boxed, here and in `finish`: a connection may idle for hours, and what its handshake needed is
     // given back when that is over instead of being part of its task.
     let start = match Box::pin(timeout_at(deadline, hello)).await {
@@ -53,6 +55,9 @@ pub(crate) async fn serve(
         Err(_) => return debug!(%peer, "the TLS handshake took too long"),
     };
     let wanted = Wanted::read(&start.client_hello());
+    let StartHandshake { accepted, io, .. } = start;
+    let Overheard { socket, heard } = io;
+    let start = StartHandshake::from_parts(accepted, socket);
     if let Some(lane) = wanted.lane {
         drop(handshaking);
         return hand_over(&core, start, peer, wanted.sni, lane, deadline, admission);
@@ -60,9 +65,11 @@ pub(crate) async fn serve(
     let mut connection = Connection {
         agreed: Some(Agreed::default()),
         sni: wanted.sni,
+        ja4: ja4::fingerprint(&heard).unwrap_or_default().into(),
         tls: true,
         ..Connection::new(peer, start.io.local_addr().unwrap_or(peer))
     };
+    drop(heard);
     if let Err(closing) = greet_named(&core.edge, &connection).await {
         if closing == Closing::Reset {
             start.io.reset_when_closed();

@@ -46,6 +46,8 @@ pub(crate) struct Connection {
     pub(crate) agreed: Option<Agreed>,
     /// The TLS name the client asked for; `None` on plain connections and without SNI.
     pub(crate) sni: Option<Host>,
+    /// The JA4 fingerprint of the client's hello; empty without TLS.
+    pub(crate) ja4: Box<str>,
     /// Whether the connection is encrypted.
     pub(crate) tls: bool,
     /// Told when an exchange ends.
@@ -85,6 +87,7 @@ impl Connection {
             accepted: SystemTime::now(),
             agreed: None,
             sni: None,
+            ja4: Box::default(),
             tls: false,
             hops: 0,
             switch: HeadSwitch::new(),

@@ -34,7 +34,7 @@ pub(super) fn conn<'a>(edge: &'a Edge, facts: &'a Connection, client: SocketAddr
     let (bytes_in, bytes_out) = facts.traffic.so_far();
     let tls = facts.agreed.map(|agreed| Tls {
         sni: facts.sni.as_ref().map_or("", |sni| sni.as_str()),
-        ja4: "",
+        ja4: &facts.ja4,
         version: agreed.version,
         cipher_suite: agreed.cipher_suite,
         alpn: agreed.alpn,
