@@ -141,8 +141,8 @@ async fn exchanges_and_verdicts_are_counted_where_they_went() {
         metric_until(admin, &sample, count).await;
     }
     for (endpoint, verdict, count) in [
-        ("http://app.localhost", "refusal", 2),
-        ("http://open.localhost", "refusal", 0),
+        ("http://app.localhost", "deny", 2),
+        ("http://open.localhost", "deny", 0),
         ("agents", "answer", 1),
     ] {
         let sample =

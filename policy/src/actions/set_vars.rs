@@ -246,7 +246,7 @@ mod tests {
         let lines = lines(&[]);
         let early = policy(&text("on_tcp_connect", "deny"));
         let verdict = early.on_tcp_connect(&mut connection()).await;
-        assert!(matches!(verdict, Verdict::Close { .. }), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::Deny { .. }), "{verdict:?}");
         let late = policy(&text("on_http_response", "custom-response"));
         let verdict = late.on_http_response(&mut response(&lines, &lines)).await;
         assert!(matches!(verdict, Verdict::Answer { .. }), "{verdict:?}");
