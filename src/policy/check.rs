@@ -53,7 +53,8 @@ impl Check {
         }
         let summary = format!("{}: {}", file.display(), checked.summary());
         terminal::print(&format!("{}\n", paint().bold(&summary)))?;
-        Ok(checked.mistakes.is_empty() && !(self.strict && !checked.warnings.is_empty()))
+        let is_tolerated = checked.warnings.is_empty() || !self.strict;
+        Ok(checked.mistakes.is_empty() && is_tolerated)
     }
 }
 

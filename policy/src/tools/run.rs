@@ -87,6 +87,15 @@ impl Run {
         self.phases.iter().rev().find(said)
     }
 
+    /// Messages were looked at while the body passed; if one of them ended the stream, that is noted already.
+    pub(super) fn note_messages(&mut self, trace: &Trace) {
+        let phase = Phase::OnEventStreamMessage;
+        let is_noted = self.phases.iter().any(|ran| ran.phase == phase);
+        if !trace.rules.is_empty() && !is_noted {
+            self.phases.push(PhaseRun::of(phase, &Verdict::Continue));
+        }
+    }
+
     /// The verdict of the exchange as one word.
     pub fn verdict(&self) -> &'static str {
         self.end().map_or("continue", |end| end.verdict)

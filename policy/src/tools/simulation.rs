@@ -65,6 +65,7 @@ impl Simulation {
             scene.request(given, &mut memory, &mut run).await;
         }
         let Messages { trace, shadow } = memory.take_messages();
+        run.note_messages(&trace);
         run.trace = memory.trace().cloned().unwrap_or_default();
         run.trace.rules.extend(trace.rules);
         run.shadow = memory.shadow().to_vec();
@@ -132,5 +133,44 @@ fn tls<'s>(given: &'s Given, host: &'s str) -> Tls<'s> {
         cipher_suite: &said.cipher_suite,
         alpn: &said.alpn,
         resumed: said.resumed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Phase;
+    use crate::document::read;
+
+    #[tokio::test]
+    async fn the_phases_that_ran_are_told_in_order() {
+        let policy = "on_tcp_connect: [{ expressions: [false], actions: [{ type: deny }] }]
+on_http_response: [{ actions: [{ type: add-headers, config: { headers: { x-a: b } } }] }]
+on_event_stream_message:
+  - actions: [{ type: sse-find-replace, config: { replacements: [{ from: a, to: b }] } }]
+";
+        let simulation = Simulation::of("p.yaml", policy, false).unwrap();
+        let phases = async |given: &str| {
+            let run = simulation.run(&read("c.yaml", given).unwrap()).await;
+            run.phases.iter().map(|ran| ran.phase).collect::<Vec<_>>()
+        };
+        let stream =
+            "upstream: { headers: { content-type: text/event-stream }, body: \"data: a\\n\\n\" }";
+        assert_eq!(
+            phases(stream).await,
+            [
+                Phase::OnTcpConnect,
+                Phase::OnHttpResponse,
+                Phase::OnEventStreamMessage
+            ]
+        );
+        assert_eq!(
+            phases("{}").await,
+            [Phase::OnTcpConnect, Phase::OnHttpResponse]
+        );
+        assert_eq!(
+            phases("url: tcp://a.example:22").await,
+            [Phase::OnTcpConnect]
+        );
     }
 }
