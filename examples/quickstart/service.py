@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The demo service: a page, and /headers, which answers the request's headers as JSON.
+"""The demo service: a page, /headers, which answers the request's headers as JSON, and /name.
 
-usage: service.py [PORT]     (default 3000; 0 takes a free one; the line printed first says which)
+usage: service.py [PORT [NAME]]     (default 3000; 0 takes a free one; the line printed first says which)
 """
 
 import json
@@ -27,9 +27,10 @@ PAGE = """<!doctype html>
 
 
 class Demo(BaseHTTPRequestHandler):
-    """Answers any GET or HEAD; keeps the connection open, as a real service does."""
+    """Answers GET, HEAD and POST; keeps the connection open, as a real service does."""
 
     protocol_version = "HTTP/1.1"
+    name = "demo"
 
     def do_GET(self):
         path = self.path.partition("?")[0]
@@ -38,10 +39,19 @@ class Demo(BaseHTTPRequestHandler):
         elif path == "/headers":
             headers = {name.lower(): value for name, value in self.headers.items()}
             self.answer(200, "application/json", json.dumps(headers, indent=2, sort_keys=True) + "\n")
+        elif path == "/name":
+            self.answer(200, "text/plain; charset=utf-8", self.name + "\n")
+        elif path == "/healthz":
+            self.answer(200, "text/plain; charset=utf-8", "ok\n")
         else:
-            self.answer(404, "text/plain; charset=utf-8", "no such page here: try / or /headers\n")
+            self.answer(404, "text/plain; charset=utf-8", "no such page here: try /, /headers or /name\n")
 
     do_HEAD = do_GET
+
+    def do_POST(self):
+        length = int(self.headers.get("content-length", 0))
+        received = len(self.rfile.read(length))
+        self.answer(200, "text/plain; charset=utf-8", f"received {received} bytes\n")
 
     def answer(self, status, content_type, text):
         body = text.encode()
@@ -58,6 +68,8 @@ class Demo(BaseHTTPRequestHandler):
 
 def main():
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    if len(sys.argv) > 2:
+        Demo.name = sys.argv[2]
     server = ThreadingHTTPServer(("127.0.0.1", port), Demo)
     print(f"demo service on http://127.0.0.1:{server.server_address[1]}", flush=True)
     try:
