@@ -32,6 +32,12 @@ class Demo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     name = "demo"
 
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:
+            """The agent was stopped while its connection was kept."""
+
     def do_GET(self):
         path = self.path.partition("?")[0]
         if path == "/":

@@ -8,11 +8,18 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::harness::{AditProcess, listening, soon};
+use crate::{
+    examples_readmes::TYPED,
+    harness::{AditProcess, listening, soon},
+};
+
+/// The folder of all examples.
+pub(crate) fn stories() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
 
 fn examples() -> Vec<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let entries = fs::read_dir(folder)
+    let entries = fs::read_dir(stories())
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let mut stories: Vec<_> = entries.filter(|path| path.is_dir()).collect();
@@ -22,12 +29,12 @@ fn examples() -> Vec<PathBuf> {
 }
 
 /// A copy of an example in a folder that is its process's home, with other words for some.
-fn copy(story: &str, instead: &[(&str, &str)]) -> Arc<TempDir> {
+pub(crate) fn copy(story: &str, instead: &[(&str, &str)]) -> Arc<TempDir> {
     let home = TempDir::new().unwrap();
-    let from = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("examples")
-        .join(story);
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+    for entry in fs::read_dir(stories().join(story))
+        .unwrap()
+        .map(Result::unwrap)
+    {
         // What a run of the example has left there is no part of it.
         if entry.file_type().unwrap().is_file() {
             let mut text = fs::read_to_string(entry.path()).unwrap();
@@ -44,32 +51,44 @@ fn copy(story: &str, instead: &[(&str, &str)]) -> Arc<TempDir> {
 async fn every_file_of_every_example_is_read() {
     for story in examples() {
         let name = story.file_name().unwrap().to_string_lossy().into_owned();
-        assert!(story.join("README.md").is_file(), "{name} has no README.md");
-        let home = copy(&name, &[]);
-        let mut read = 0;
-        for (file, command) in [
-            ("gateway.yaml", "gateway check gateway.yaml"),
-            ("adit.yaml", "config check --config adit.yaml"),
-        ] {
-            if home.path().join(file).exists() {
-                let mut checked = AditProcess::spawn_in(Arc::clone(&home), command.split(' '), &[]);
-                assert!(
-                    checked.wait_exit().await.success(),
-                    "{name}: adit {command}: {}",
-                    checked.output()
-                );
-                read += 1;
-            }
+        for file in ["README.md", "policy.yaml", "cases.yaml"] {
+            assert!(story.join(file).is_file(), "{name} has no {file}");
         }
-        assert!(read > 0, "{name} holds nothing that Adit reads");
+        assert!(
+            name == "quickstart" || TYPED.contains(&name.as_str()),
+            "nobody types what the README of {name} says"
+        );
+        let home = copy(&name, &[]);
+        for file in fs::read_dir(home.path()).unwrap() {
+            let file = file.unwrap().file_name().into_string().unwrap();
+            let command = match file.as_str() {
+                "gateway.yaml" => "gateway check gateway.yaml".to_owned(),
+                "adit.yaml" => "config check --config adit.yaml".to_owned(),
+                file if file.starts_with("policy") => format!("policy check {file}"),
+                file if file.starts_with("cases") => format!("policy test {file} --fail-under 100"),
+                _ => continue,
+            };
+            let mut checked = AditProcess::spawn_in(Arc::clone(&home), command.split(' '), &[]);
+            assert!(
+                checked.wait_exit().await.success(),
+                "{name}: adit {command}: {}",
+                checked.output()
+            );
+            assert!(
+                !checked.output().contains("warning"),
+                "{name}: adit {command}: {}",
+                checked.output()
+            );
+        }
     }
 }
 
-/// The demo service, and where it listens.
-async fn demo_service(home: &TempDir) -> (Child, u16) {
+/// The demo service, under another name if one is given, and where it listens.
+pub(crate) async fn demo_service(name: &[&str]) -> (Child, u16) {
     let mut service = Command::new("python3")
-        .arg(home.path().join("service.py"))
+        .arg(stories().join("quickstart/service.py"))
         .arg("0")
+        .args(name)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -102,7 +121,7 @@ async fn fetch(home: &TempDir, url: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-const LOG: [&str; 4] = ["--log", "stdout", "--log-format", "logfmt"];
+pub(crate) const LOG: [&str; 4] = ["--log", "stdout", "--log-format", "logfmt"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quickstart_runs_as_a_gateway_and_an_agent() {
@@ -114,7 +133,7 @@ async fn quickstart_runs_as_a_gateway_and_an_agent() {
             ("127.0.0.1:9180", "127.0.0.1:0"),
         ],
     );
-    let (_service, upstream) = demo_service(&home).await;
+    let (_service, upstream) = demo_service(&[]).await;
     let args = ["gateway", "--config", "gateway.yaml"]
         .into_iter()
         .chain(LOG);
@@ -151,7 +170,7 @@ async fn quickstart_runs_as_a_gateway_and_an_agent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quickstart_runs_as_one_process() {
     let home = copy("quickstart", &[]);
-    let (_service, upstream) = demo_service(&home).await;
+    let (_service, upstream) = demo_service(&[]).await;
     let upstream = upstream.to_string();
     let args = ["http", &upstream, "--traffic-policy-file", "policy.yaml"]
         .into_iter()

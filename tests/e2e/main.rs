@@ -26,6 +26,7 @@ mod command_policy;
 mod errors;
 mod errors_grpc;
 mod examples;
+mod examples_readmes;
 mod expect;
 mod forwarded;
 mod grpc;

@@ -1,0 +1,277 @@
+//! What the README of each example says to type, typed: the commands of its `sh` blocks keep running, those of its
+//! `console` blocks end, and must say what the README says they do.
+
+use std::{fs, path::Path, sync::Arc};
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::{
+    examples::{LOG, copy, demo_service, stories},
+    harness::{AditProcess, listening, soon},
+};
+
+/// Of one README, in order.
+#[derive(Debug, PartialEq)]
+enum Block {
+    /// Commands that keep running, each in a terminal of its own.
+    Terminals(Vec<String>),
+    /// Commands, each with the lines that it prints.
+    Transcript(Vec<(String, Vec<String>)>),
+}
+
+fn blocks(readme: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = readme.lines();
+    while let Some(line) = lines.next() {
+        let inside = lines.by_ref();
+        match line {
+            "```sh" => {
+                let commands = inside.take_while(|line| *line != "```");
+                let commands = commands.map(|line| line.split(" #").next().unwrap_or(line).trim());
+                blocks.push(Block::Terminals(commands.map(str::to_owned).collect()));
+            }
+            "```console" => {
+                let mut transcript: Vec<(String, Vec<String>)> = Vec::new();
+                for line in inside.take_while(|line| *line != "```") {
+                    match (line.strip_prefix("$ "), transcript.last_mut()) {
+                        (Some(command), _) => transcript.push((command.to_owned(), Vec::new())),
+                        (None, Some((_, printed))) => printed.push(line.to_owned()),
+                        (None, None) => panic!("{line}: a console block begins with a command"),
+                    }
+                }
+                blocks.push(Block::Transcript(transcript));
+            }
+            _ => {}
+        }
+    }
+    blocks
+}
+
+/// Whether lines are as told, where a line `…` stands for any number of lines, and `…` in a line for anything.
+fn fits(told: &[String], printed: &[&str]) -> bool {
+    match (told.split_first(), printed.split_first()) {
+        (None, None) => true,
+        (Some((first, rest)), _) if first == "…" => {
+            (0..=printed.len()).any(|from| fits(rest, &printed[from..]))
+        }
+        (Some((first, rest)), Some((line, others))) => line_fits(first, line) && fits(rest, others),
+        _ => false,
+    }
+}
+
+fn line_fits(told: &str, line: &str) -> bool {
+    let Some((begin, rest)) = told.split_once('…') else {
+        return told == line;
+    };
+    line.strip_prefix(begin).is_some_and(|line| {
+        (0..=line.len()).any(|at| line.get(at..).is_some_and(|l| line_fits(rest, l)))
+    })
+}
+
+/// An example, as far as it has been typed.
+struct Session {
+    home: Arc<TempDir>,
+    services: Vec<Child>,
+    running: Vec<AditProcess>,
+    /// The ports of the README, each with the one that it is here.
+    ports: Vec<(String, u16)>,
+}
+
+impl Session {
+    fn of(story: &str) -> Self {
+        let any_port = ["9443", "9080", "9180"].map(|port| format!("127.0.0.1:{port}"));
+        let any_port = any_port
+            .each_ref()
+            .map(|address| (address.as_str(), "127.0.0.1:0"));
+        Self {
+            home: copy(story, &any_port),
+            services: Vec::new(),
+            running: Vec::new(),
+            ports: Vec::new(),
+        }
+    }
+
+    /// Text of the README or of a file, with the ports of here.
+    fn here(&self, text: &str) -> String {
+        let ports = self.ports.iter();
+        ports.fold(text.to_owned(), |text, (told, port)| {
+            text.replace(told, &port.to_string())
+        })
+    }
+
+    fn port_is(&mut self, told: &str, port: u16) {
+        self.ports.retain(|(known, _)| known != told);
+        self.ports.push((told.to_owned(), port));
+    }
+
+    async fn start(&mut self, command: &str) {
+        let words: Vec<_> = command.split(' ').collect();
+        match words[..] {
+            ["python3", "../quickstart/service.py", port, ref name @ ..] => {
+                let (service, here) = demo_service(name).await;
+                self.services.push(service);
+                self.port_is(port, here);
+            }
+            ["adit", "gateway", ..] => {
+                let mut gateway = self.adit(command);
+                for (scheme, told) in [("https", "9443"), ("http", "9080")] {
+                    let address = listening(&mut gateway, scheme).await;
+                    self.port_is(told, address.port());
+                }
+                self.running.push(gateway);
+            }
+            ["adit", "http" | "start", ..] => {
+                self.localise("adit.yaml");
+                let mut agent = self.adit(&self.here(command));
+                let started = agent
+                    .wait_for_line(|line| line.contains("started tunnel"))
+                    .await;
+                if words[1] == "http" {
+                    let url = started.split_once(" url=").unwrap().1;
+                    let port = url.trim_matches('"').rsplit(':').next().unwrap();
+                    self.port_is("8080", port.parse().unwrap());
+                }
+                self.running.push(agent);
+            }
+            _ => panic!("`{command}` is not known to this test"),
+        }
+    }
+
+    /// Puts the ports of here into a file, if there is one.
+    fn localise(&self, file: &str) {
+        let file = self.home.path().join(file);
+        if let Ok(text) = fs::read_to_string(&file) {
+            fs::write(file, self.here(&text)).unwrap();
+        }
+    }
+
+    fn adit(&self, command: &str) -> AditProcess {
+        let args = command.split(' ').skip(1).chain(LOG);
+        AditProcess::spawn_in(Arc::clone(&self.home), args, &[])
+    }
+
+    async fn type_in(&mut self, command: &str, told: &[String]) {
+        let adit = Path::new(env!("CARGO_BIN_EXE_adit")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &self.here(command)])
+            .env_clear()
+            .env("PATH", format!("{}:{path}", adit.display()))
+            .env("HOME", self.home.path())
+            .current_dir(self.home.path())
+            .kill_on_drop(true);
+        let output = soon(command, shell.output()).await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let printed: Vec<_> = text.lines().map(str::trim_end).collect();
+        let told: Vec<_> = told.iter().map(|line| self.here(line)).collect();
+        assert!(
+            fits(&told, &printed),
+            "$ {command}\nthe README says:\n{}\nit was:\n{text}\n{}",
+            told.join("\n"),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        // Who changes a policy sees at once what it does; a test would be faster than the gateway.
+        if command.starts_with("sed ") {
+            let gateway = self.running.first_mut().expect("a gateway runs");
+            gateway
+                .wait_for_line(|line| line.contains("policies reloaded"))
+                .await;
+        }
+    }
+
+    async fn play(&mut self, blocks: &[Block]) {
+        for block in blocks {
+            match block {
+                Block::Terminals(commands) => {
+                    self.running.clear();
+                    for command in commands {
+                        self.start(command).await;
+                    }
+                }
+                Block::Transcript(transcript) => {
+                    for (command, told) in transcript {
+                        self.type_in(command, told).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn typed_through(story: &str) {
+    let readme = fs::read_to_string(stories().join(story).join("README.md")).unwrap();
+    let blocks = blocks(&readme);
+    let is_served =
+        |block: &Block| matches!(block, Block::Terminals(commands) if !commands.is_empty());
+    assert!(blocks.iter().any(is_served), "{story} starts nothing");
+    let mut session = Session::of(story);
+    let asked = |block: &Block| match block {
+        Block::Transcript(transcript) => transcript
+            .iter()
+            .filter(|(c, _)| c.contains("curl "))
+            .count(),
+        Block::Terminals(_) => 0,
+    };
+    assert!(
+        blocks.iter().map(asked).sum::<usize>() > 1,
+        "{story} asks nothing"
+    );
+    session.play(&blocks).await;
+}
+
+macro_rules! typed_through {
+    ($($test:ident: $story:literal,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                typed_through($story).await;
+            }
+        )+
+
+        /// The examples whose README is typed.
+        pub(crate) const TYPED: &[&str] = &[$($story),+];
+    };
+}
+
+typed_through! {
+    basic_auth_does_what_its_readme_says: "basic-auth",
+    canary_by_header_does_what_its_readme_says: "canary-by-header",
+    ip_allowlist_does_what_its_readme_says: "ip-allowlist",
+    maintenance_page_does_what_its_readme_says: "maintenance-page",
+    rate_limit_api_does_what_its_readme_says: "rate-limit-api",
+    webhook_verify_does_what_its_readme_says: "webhook-verify",
+}
+
+#[test]
+fn a_readme_is_read_as_it_is_written() {
+    let readme = "# A\n```sh\nadit http 3000 # here\n```\ntext\n```console\n$ curl a\n1\n…\n3…5\n$ curl b\n```\n";
+    let lines = |lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let read = blocks(readme);
+    let transcript = vec![
+        ("curl a".to_owned(), lines(&["1", "…", "3…5"])),
+        ("curl b".to_owned(), Vec::new()),
+    ];
+    let expected = [
+        Block::Terminals(lines(&["adit http 3000"])),
+        Block::Transcript(transcript),
+    ];
+    assert_eq!(read, expected);
+    let told = lines(&["1", "…", "3…5"]);
+    assert!(fits(&told, &["1", "2", "2", "345"]) && fits(&told, &["1", "35"]));
+    for printed in [
+        &["1", "2"][..],
+        &["1", "346"],
+        &["1", "35", "6"],
+        &["35"],
+        &[],
+    ] {
+        assert!(!fits(&told, printed), "{printed:?}");
+    }
+}
