@@ -115,7 +115,7 @@ impl Session {
             }
             ["adit", "gateway", ..] => {
                 let mut gateway = self.adit(command);
-                for (scheme, told) in [("https", "9443"), ("http", "9080")] {
+                for (scheme, told) in [("https", "9443"), ("http", "9080"), ("admin", "9180")] {
                     let address = listening(&mut gateway, scheme).await;
                     self.port_is(told, address.port());
                 }
