@@ -22,7 +22,7 @@ pub(crate) mod pattern;
 mod syntax;
 mod template;
 mod tree;
-pub(crate) mod types;
+pub(crate) mod static_type;
 mod user_agent;
 mod value;
 pub(crate) mod vars;

@@ -6,8 +6,8 @@ mod names;
 
 use super::eval::{Frame, eval};
 use super::node::{Node, Operator};
+use super::static_type::{MAP, Type};
 use super::syntax::{Expr, Kind, Wrong, parse};
-use super::types::{MAP, Type};
 use super::value::{Key, Value};
 use crate::action::Phase;
 use crate::memory::Spent;

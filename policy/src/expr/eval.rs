@@ -1,5 +1,6 @@
 //! Evaluation of a compiled expression, within a budget.
 
+mod index;
 mod loops;
 
 use std::sync::Arc;
@@ -108,29 +109,10 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
                 .collect();
             made(map_of(pairs?)?, frame)
         }
-        Node::Index { of, key, lenient } => {
-            let of = eval(of, frame)?;
-            let key = eval(key, frame)?;
-            match (&of, lenient) {
-                (Value::Null, true) => Ok(Value::Null),
-                _ => index(&of, key, frame),
-            }
-        }
+        Node::Index { of, key, lenient } => index::get(of, key, *lenient, frame),
         Node::HasValue(of) => Ok(Value::Bool(is_something(&eval(of, frame)?))),
         Node::HasVar(name) => Ok(frame.exchange()?.memory.var(name).is_some().into()),
-        Node::HasKey(of, key) => {
-            let of = eval(of, frame)?;
-            let key = eval(key, frame)?;
-            match of {
-                Value::Map(map) => {
-                    frame.spend(map.looking_up())?;
-                    Ok(map.contains(&key_of(key)?).into())
-                }
-                Value::List(_) => Ok(index(&of, key, frame).is_ok().into()),
-                Value::Null => Ok(Value::Bool(false)),
-                other => Err(no_fields(&other)),
-            }
-        }
+        Node::HasKey(of, key) => index::has(of, key, frame),
         Node::Not(of) => bool_of(eval(of, frame)?, "!").map(|value| Value::Bool(!value)),
         Node::Negative(of) => arithmetic::negative(eval(of, frame)?),
         Node::And(sides) => short(sides, false, "&&", frame),
@@ -299,38 +281,6 @@ pub(super) fn bounded(bytes: usize) -> Result<(), EvalError> {
         )),
         false => Ok(()),
     }
-}
-
-fn index<'e>(of: &Value<'e>, key: Value<'e>, frame: &Frame<'e, '_>) -> Outcome<'e> {
-    match of {
-        Value::Map(map) => {
-            let key = key_of(key)?;
-            frame.spend(map.looking_up())?;
-            let value = map.get(&key).ok_or_else(|| EvalError::no_such_key(key))?;
-            match map {
-                Map::Entries(_) => Ok(value),
-                // A view makes its values when they are asked for.
-                _ => made(value, frame),
-            }
-        }
-        Value::List(items) => {
-            let kind = key.type_name();
-            let at = match key.into_key() {
-                Some(Key::Int(at)) => usize::try_from(at).ok(),
-                Some(Key::Uint(at)) => usize::try_from(at).ok(),
-                _ if kind == "double" => None,
-                _ => return Err(EvalError::types(format!("a list has nothing at {kind}"))),
-            };
-            let item = at.and_then(|at| items.get(at));
-            item.cloned()
-                .ok_or_else(|| EvalError::function("the index is outside of the list"))
-        }
-        other => Err(no_fields(other)),
-    }
-}
-
-fn no_fields(of: &Value<'_>) -> EvalError {
-    EvalError::types(format!("{} has no fields", of.type_name()))
 }
 
 fn is_something(value: &Value<'_>) -> bool {

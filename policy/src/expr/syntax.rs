@@ -1,6 +1,7 @@
 //! From a text to a syntax tree (CEL specification, "Syntax"). Each node knows its place, and how deep a tree may be is
 //! bounded while it grows, so that neither looking at one nor dropping it can exhaust the stack.
 
+mod cursor;
 mod literal;
 mod parser;
 mod token;

@@ -7,7 +7,7 @@ mod request;
 mod response;
 mod user_agent;
 
-use super::types::Type;
+use super::static_type::Type;
 use super::value::Value;
 use crate::action::Phase;
 use crate::exchange::Exchange;

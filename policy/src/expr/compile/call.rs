@@ -3,8 +3,8 @@
 use super::super::functions::{self, Function};
 use super::super::node::Node;
 use super::super::pattern;
+use super::super::static_type::Type;
 use super::super::syntax::{Called, Expr, Wrong};
-use super::super::types::Type;
 use super::super::value::Value;
 use super::names::listed;
 use super::{Compiler, Typed, wrong};

@@ -1,8 +1,8 @@
 //! Macros: `has`, and those that go through a list or the keys of a map.
 
 use super::super::node::{Loop, LoopKind, Node};
+use super::super::static_type::{LIST, Type};
 use super::super::syntax::{Called, Expr, Kind, Wrong};
-use super::super::types::{LIST, Type};
 use super::names::index;
 use super::{Compiler, Typed, field, wrong};
 

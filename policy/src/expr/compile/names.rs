@@ -1,8 +1,8 @@
 //! Names: loop variables, `vars.*`, `actions.*`, the table of variables, and what a slip was meant to be.
 
 use super::super::node::{Node, Operator};
+use super::super::static_type::Type;
 use super::super::syntax::{Expr, Kind, Wrong};
-use super::super::types::Type;
 use super::super::value::{Key, Value};
 use super::super::vars::{self, Variable};
 use super::{Compiler, Typed, field, wrong};

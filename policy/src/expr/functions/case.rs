@@ -1,7 +1,7 @@
 //! Upper and lower case.
 
 use super::{Answer, Call, Function};
-use crate::expr::types::Type;
+use crate::expr::static_type::Type;
 use crate::expr::value::Value;
 
 const STRING: Type = Type::String;

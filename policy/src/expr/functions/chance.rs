@@ -3,7 +3,7 @@
 use super::{Answer, Call, Function};
 use crate::action::Phase;
 use crate::expr::error::EvalError;
-use crate::expr::types::Type;
+use crate::expr::static_type::Type;
 use crate::expr::value::Value;
 
 pub(super) const TABLE: &[Function] = &[

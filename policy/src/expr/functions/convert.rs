@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Answer, Call, Function};
 use crate::expr::number;
-use crate::expr::types::Type;
+use crate::expr::static_type::Type;
 use crate::expr::value::Value;
 use crate::go_duration::GoDuration;
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Answer, Call, Function, TEXT};
 use crate::expr::error::EvalError;
-use crate::expr::types::Type;
+use crate::expr::static_type::Type;
 use crate::expr::value::Value;
 
 const STRING: Type = Type::String;

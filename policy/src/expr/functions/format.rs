@@ -2,7 +2,7 @@
 
 use super::{Answer, Call, Function, TEXT};
 use crate::expr::error::EvalError;
-use crate::expr::types::{LIST, Type};
+use crate::expr::static_type::{LIST, Type};
 use crate::expr::value::{Value, duration_text};
 
 /// Most digits behind the point.

@@ -6,7 +6,7 @@ use ring::digest;
 
 use super::{Answer, Call, Function, TEXT};
 use crate::expr::json::base64;
-use crate::expr::types::Type;
+use crate::expr::static_type::Type;
 use crate::expr::value::Value;
 
 const TWO: &[Type] = &[Type::String, Type::String];

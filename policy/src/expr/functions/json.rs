@@ -2,7 +2,7 @@
 
 use super::{Answer, Call, Function, TEXT};
 use crate::expr::json;
-use crate::expr::types::{LIST, MAP, Type};
+use crate::expr::static_type::{LIST, MAP, Type};
 use crate::expr::value::Value;
 
 const STRING: Type = Type::String;

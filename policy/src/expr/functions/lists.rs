@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Answer, Call, Function, INT, TEXT};
 use crate::expr::error::EvalError;
 use crate::expr::order;
-use crate::expr::types::{LIST, MAP, TEXTS, Type};
+use crate::expr::static_type::{LIST, MAP, TEXTS, Type};
 use crate::expr::value::Value;
 
 /// Longest list that `lists.range` makes.

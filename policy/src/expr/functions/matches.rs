@@ -2,7 +2,7 @@
 
 use super::{Answer, Call, Function, TEXT};
 use crate::expr::pattern;
-use crate::expr::types::Type;
+use crate::expr::static_type::Type;
 
 pub(super) const TABLE: &[Function] = &[
     Function::method(Type::String, "matches", TEXT, Type::Bool, matches),

@@ -18,7 +18,7 @@ mod urls;
 
 use super::error::EvalError;
 use super::eval::{Frame, MADE_MAX, bounded};
-use super::types::Type;
+use super::static_type::Type;
 use super::value::{Text, Value};
 use crate::action::Phase;
 use crate::exchange::Exchange;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Answer, Call, Function};
-use crate::expr::types::{TEXTS, Type};
+use crate::expr::static_type::{TEXTS, Type};
 use crate::ip_set::parse_net;
 
 pub(super) const TABLE: &[Function] = &[

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Answer, Call, Function, TEXT};
 use crate::canonical::{percent, query_pairs};
 use crate::expr::error::EvalError;
-use crate::expr::types::{MAP, Type};
+use crate::expr::static_type::{MAP, Type};
 use crate::expr::value::Value;
 
 const STRING: Type = Type::String;

@@ -6,7 +6,7 @@ use super::{Answer, Call, Function, WITH_REQUEST, WITH_RESPONSE};
 use crate::expr::cookies::{self, Side};
 use crate::expr::error::EvalError;
 use crate::expr::map::{Map, header, query_values};
-use crate::expr::types::{MAP, TEXTS, Type};
+use crate::expr::static_type::{MAP, TEXTS, Type};
 use crate::expr::value::Value;
 
 const NAME: &[Type] = &[Type::String];

@@ -2,7 +2,7 @@
 
 use super::{Answer, Call, Function, INT, ITEMS_MAX, TEXT};
 use crate::expr::error::EvalError;
-use crate::expr::types::{TEXTS, Type};
+use crate::expr::static_type::{TEXTS, Type};
 use crate::expr::value::{Text, Value};
 
 const STRING: Type = Type::String;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Answer, Call, Function, TEXT};
 use crate::expr::error::EvalError;
-use crate::expr::types::Type;
+use crate::expr::static_type::Type;
 use crate::expr::value::Value;
 
 /// With and without a time zone.

@@ -3,7 +3,7 @@
 use super::{Answer, Call, Function, TEXT};
 use crate::canonical::percent;
 use crate::expr::map::Map;
-use crate::expr::types::{MAP, Type};
+use crate::expr::static_type::{MAP, Type};
 use crate::expr::value::{Text, Value};
 
 pub(super) const TABLE: &[Function] = &[

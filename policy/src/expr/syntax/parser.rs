@@ -1,6 +1,7 @@
 //! The grammar (CEL specification, "Syntax"), by descent.
 
-use super::token::{Token, TokenKind, tokens};
+use super::cursor::{Cursor, unexpected};
+use super::token::{Token, TokenKind};
 use super::{Called, Expr, Kind, Operator, TEXT_MAX, Value, Wrong};
 
 /// Deepest nesting of brackets. Each takes a few frames of the stack while it is read.
@@ -57,34 +58,31 @@ pub(in super::super) fn parse(text: &str) -> Result<Expr, Wrong> {
         ));
     }
     let mut parser = Parser {
-        tokens: tokens(text)?,
-        next: 0,
+        words: Cursor::of(text)?,
         brackets: 0,
     };
     let expr = parser.expression()?;
-    match parser.peek().kind {
+    match parser.words.peek().kind {
         TokenKind::End => Ok(expr),
-        _ => Err(parser.unexpected()),
+        _ => Err(parser.words.unexpected()),
     }
 }
 
 struct Parser<'t> {
-    /// The last one is the end.
-    tokens: Vec<Token<'t>>,
-    next: usize,
+    words: Cursor<'t>,
     brackets: usize,
 }
 
 type Parsed = Result<Expr, Wrong>;
 
-impl<'t> Parser<'t> {
+impl Parser<'_> {
     /// `a ? b : c`, whose last part may be one again.
     fn expression(&mut self) -> Parsed {
         let mut choices = Vec::new();
         let mut last = self.any()?;
-        while let Some(at) = self.take("?") {
+        while let Some(at) = self.words.take("?") {
             let yes = self.any()?;
-            self.expect(":")?;
+            self.words.expect(":")?;
             choices.push((at, last, yes));
             last = self.any()?;
         }
@@ -111,11 +109,11 @@ impl<'t> Parser<'t> {
         kind: fn(Vec<Expr>) -> Kind,
     ) -> Parsed {
         let first = part(self)?;
-        let Some(at) = self.take(sign) else {
+        let Some(at) = self.words.take(sign) else {
             return Ok(first);
         };
         let mut parts = vec![first, part(self)?];
-        while self.take(sign).is_some() {
+        while self.words.take(sign).is_some() {
             parts.push(part(self)?);
         }
         Expr::new(at, kind(parts))
@@ -127,7 +125,7 @@ impl<'t> Parser<'t> {
         while let Some((operator, tightness)) =
             self.operator().filter(|(_, tightness)| *tightness >= least)
         {
-            let at = self.advance().at;
+            let at = self.words.advance().at;
             let right = self.binary(tightness + 1)?;
             left = Expr::new(at, Kind::Binary(operator, Box::new([left, right])))?;
         }
@@ -135,7 +133,7 @@ impl<'t> Parser<'t> {
     }
 
     fn operator(&self) -> Option<(Operator, u8)> {
-        let TokenKind::Sign(sign) = self.peek().kind else {
+        let TokenKind::Sign(sign) = self.words.peek().kind else {
             return None;
         };
         let (_, operator, tightness) = BINARY.iter().find(|(known, ..)| *known == sign)?;
@@ -146,23 +144,23 @@ impl<'t> Parser<'t> {
     fn unary(&mut self) -> Parsed {
         let mut signs = Vec::new();
         loop {
-            if let Some(at) = self.take("!") {
+            if let Some(at) = self.words.take("!") {
                 signs.push((at, '!'));
-            } else if let Some(at) = self.take("-") {
+            } else if let Some(at) = self.words.take("-") {
                 signs.push((at, '-'));
             } else {
                 break;
             }
         }
         // The least whole number has no positive one that it could be the negative of.
-        let negative = match (signs.last(), &self.peek().kind) {
+        let negative = match (signs.last(), &self.words.peek().kind) {
             (Some((_, '-')), TokenKind::Int(number)) => 0_i64.checked_sub_unsigned(*number),
             _ => None,
         };
         let mut expr = match negative {
             Some(number) => {
                 signs.pop();
-                let at = self.advance().at;
+                let at = self.words.advance().at;
                 let literal = Expr::new(at, Kind::Literal(Value::Int(number)))?;
                 self.members(literal)?
             }
@@ -190,12 +188,12 @@ impl<'t> Parser<'t> {
     /// `.b`, `.f(c)` and `[d]`, as many as there are.
     fn members(&mut self, mut of: Expr) -> Parsed {
         loop {
-            if self.take(".").is_some() {
-                let token = self.advance();
+            if self.words.take(".").is_some() {
+                let token = self.words.advance();
                 let TokenKind::Name(name) = token.kind else {
                     return Err(unexpected(&token));
                 };
-                of = match self.take("(") {
+                of = match self.words.take("(") {
                     Some(_) => {
                         let arguments = self.items(")", false)?;
                         let called = Called {
@@ -207,11 +205,11 @@ impl<'t> Parser<'t> {
                     }
                     None => Expr::new(token.at, Kind::Field(Box::new(of), name.to_owned()))?,
                 };
-            } else if let Some(at) = self.take("[") {
+            } else if let Some(at) = self.words.take("[") {
                 let key = self.bracketed(Self::expression)?;
-                self.expect("]")?;
+                self.words.expect("]")?;
                 of = Expr::new(at, Kind::Index(Box::new([of, key])))?;
-            } else if of.segments().is_some() && self.is_next("{") {
+            } else if of.segments().is_some() && self.words.is_next("{") {
                 return Err(Wrong::syntax(of.at, "messages cannot be made"));
             } else {
                 return Ok(of);
@@ -220,7 +218,7 @@ impl<'t> Parser<'t> {
     }
 
     fn primary(&mut self) -> Parsed {
-        let token = self.advance();
+        let token = self.words.advance();
         let at = token.at;
         let kind = match token.kind {
             TokenKind::Literal(value) => Kind::Literal(value),
@@ -232,13 +230,13 @@ impl<'t> Parser<'t> {
             }
             TokenKind::Sign("(") => {
                 let expr = self.bracketed(Self::expression)?;
-                self.expect(")")?;
+                self.words.expect(")")?;
                 return Ok(expr);
             }
             TokenKind::Sign("[") => Kind::List(self.items("]", true)?),
             TokenKind::Sign("{") => Kind::Map(self.entries()?),
             // `.name` is a name from the outermost scope; there is no other.
-            TokenKind::Sign(".") => match self.advance() {
+            TokenKind::Sign(".") => match self.words.advance() {
                 Token {
                     kind: TokenKind::Name(name),
                     ..
@@ -262,7 +260,7 @@ impl<'t> Parser<'t> {
             ));
         }
         let name = name.to_owned();
-        if self.take("(").is_none() {
+        if self.words.take("(").is_none() {
             return Expr::new(at, Kind::Name(name));
         }
         let arguments = self.items(")", false)?;
@@ -280,17 +278,17 @@ impl<'t> Parser<'t> {
     fn items(&mut self, close: &'static str, may_end_with_comma: bool) -> Result<Vec<Expr>, Wrong> {
         self.bracketed(|parser| {
             let mut items = Vec::new();
-            if parser.take(close).is_some() {
+            if parser.words.take(close).is_some() {
                 return Ok(items);
             }
             loop {
                 items.push(parser.expression()?);
-                let comma = parser.take(",").is_some();
-                if (!comma || may_end_with_comma) && parser.take(close).is_some() {
+                let comma = parser.words.take(",").is_some();
+                if (!comma || may_end_with_comma) && parser.words.take(close).is_some() {
                     return Ok(items);
                 }
                 if !comma {
-                    return Err(parser.missing(close));
+                    return Err(parser.words.missing(close));
                 }
             }
         })
@@ -300,12 +298,12 @@ impl<'t> Parser<'t> {
     fn entries(&mut self) -> Result<Vec<(Expr, Expr)>, Wrong> {
         self.bracketed(|parser| {
             let mut entries = Vec::new();
-            while parser.take("}").is_none() {
+            while parser.words.take("}").is_none() {
                 let key = parser.expression()?;
-                parser.expect(":")?;
+                parser.words.expect(":")?;
                 entries.push((key, parser.expression()?));
-                if parser.take(",").is_none() {
-                    parser.expect("}")?;
+                if parser.words.take(",").is_none() {
+                    parser.words.expect("}")?;
                     break;
                 }
             }
@@ -320,83 +318,12 @@ impl<'t> Parser<'t> {
         self.brackets += 1;
         if self.brackets > BRACKETS_MAX {
             return Err(Wrong::syntax(
-                self.peek().at,
+                self.words.peek().at,
                 "the expression is nested too deep",
             ));
         }
         let parsed = inside(self);
         self.brackets -= 1;
         parsed
-    }
-
-    fn peek(&self) -> &Token<'t> {
-        const END: &Token<'static> = &Token {
-            at: 0,
-            kind: TokenKind::End,
-        };
-        self.tokens
-            .get(self.next)
-            .or_else(|| self.tokens.last())
-            .unwrap_or(END)
-    }
-
-    fn advance(&mut self) -> Token<'t> {
-        let token = self.peek().clone();
-        self.next += 1;
-        token
-    }
-
-    fn is_next(&self, sign: &str) -> bool {
-        matches!(self.peek().kind, TokenKind::Sign(next) if next == sign)
-    }
-
-    /// Goes past a sign if it is next; its place.
-    fn take(&mut self, sign: &str) -> Option<usize> {
-        self.is_next(sign).then(|| self.advance().at)
-    }
-
-    fn expect(&mut self, sign: &str) -> Result<(), Wrong> {
-        match self.take(sign) {
-            Some(_) => Ok(()),
-            None => Err(self.missing(sign)),
-        }
-    }
-
-    fn missing(&self, sign: &str) -> Wrong {
-        let token = self.peek();
-        Wrong::syntax(
-            token.at,
-            match token.kind {
-                TokenKind::End => format!("`{sign}` is missing at the end"),
-                _ => format!("`{sign}` is missing before {}", shown(token)),
-            },
-        )
-    }
-
-    fn unexpected(&self) -> Wrong {
-        unexpected(self.peek())
-    }
-}
-
-fn unexpected(token: &Token<'_>) -> Wrong {
-    Wrong::syntax(
-        token.at,
-        match token.kind {
-            TokenKind::End => "something is missing at the end".to_owned(),
-            TokenKind::Name("and") => "unexpected `and`: write `&&`".to_owned(),
-            TokenKind::Name("or") => "unexpected `or`: write `||`".to_owned(),
-            TokenKind::Name("not") => "unexpected `not`: write `!`".to_owned(),
-            _ => format!("unexpected {}", shown(token)),
-        },
-    )
-}
-
-fn shown(token: &Token<'_>) -> String {
-    match &token.kind {
-        TokenKind::Name(name) => format!("`{name}`"),
-        TokenKind::Sign(sign) => format!("`{sign}`"),
-        TokenKind::Int(number) => format!("`{number}`"),
-        TokenKind::Literal(value) => format!("a {}", value.type_name()),
-        TokenKind::End => "the end".to_owned(),
     }
 }

@@ -47,6 +47,7 @@ fn a_missing_key_is_an_error_that_has_can_ask_for() {
             "no such key: `x-absent`",
         ),
         ("req.headers['x-absent'][0] != 'a'", "no such key"),
+        ("req.headers['x-absent'][-1] != 'a'", "no such key"),
         ("req.cookies['c']", "no such key"),
         ("req.url.query_params['q']", "no such key"),
         ("vars.x == 1", "no such key: `vars.x`"),
@@ -105,6 +106,7 @@ fn headers_are_found_however_they_are_written() {
                 "true",
             ),
             ("getReqHeader('X-ONE')[0]", "'1'"),
+            ("req.headers['X-One'][0] + req.headers['x-two'][0]", "'1a'"),
             (
                 "req.headers.filter(k, k.startsWith('x-'))",
                 "['x-one', 'x-two']",

@@ -1,6 +1,6 @@
 //! `attempts` and `last_attempt`: there only in `retry_condition` of `http-request`.
 
-use super::super::types::{MAP, Type};
+use super::super::static_type::{MAP, Type};
 use super::super::value::Value;
 use super::Variable;
 use crate::action::Phase;

@@ -1,6 +1,6 @@
 //! `conn.*`, `endpoint.*` and `time.now`: there in every phase.
 
-use super::super::types::{TEXTS, Type};
+use super::super::static_type::{TEXTS, Type};
 use super::super::value::Value;
 use super::{Variable, int, time};
 use crate::action::Phase;

@@ -6,7 +6,7 @@ use super::super::cookies::Side;
 use super::super::functions::WITH_RESPONSE as SE;
 use super::super::map::Map;
 use super::super::media_type;
-use super::super::types::{LINES, TEXTS, Type};
+use super::super::static_type::{LINES, TEXTS, Type};
 use super::super::value::Value;
 use super::Variable;
 use super::request::{length, line};

@@ -3,7 +3,7 @@
 use http::header::USER_AGENT;
 
 use super::super::functions::WITH_REQUEST as QSE;
-use super::super::types::Type;
+use super::super::static_type::Type;
 use super::super::user_agent::{Form, UserAgent};
 use super::super::value::Value;
 use super::Variable;
