@@ -53,9 +53,9 @@ pub(crate) struct Start {
 /// A connection that comes to a core from elsewhere than its listeners.
 pub(crate) enum Arriving {
     /// From the core that accepted it: each lane has a core.
-    Agent(Arrival),
+    Agent(Box<Arrival>),
     /// From a policy.
-    Policy(fetch::Asked),
+    Policy(Box<fetch::Asked>),
 }
 
 /// Runs a core on the calling thread until it has been stopped and is done.
@@ -114,8 +114,8 @@ async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::UnboundedReceiver<Ar
     while let Some(arriving) = arrivals.recv().await {
         let own = Arc::clone(&core);
         match arriving {
-            Arriving::Agent(arrival) => core.spawn_agent(hello::serve_agent(own, arrival)),
-            Arriving::Policy(asked) => core.serve(fetch::serve(own, asked)),
+            Arriving::Agent(arrival) => core.spawn_agent(hello::serve_agent(own, *arrival)),
+            Arriving::Policy(asked) => core.serve(fetch::serve(own, *asked)),
         }
     }
 }

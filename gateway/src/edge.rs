@@ -145,7 +145,7 @@ impl Edge {
     pub(crate) fn hand_over(&self, lane: usize, arrival: Arrival) {
         if let Some(core) = self.arrivals.get(lane % self.cores.max(1)) {
             // A core that has stopped takes no more agents.
-            drop(core.send(Arriving::Agent(arrival)));
+            drop(core.send(Arriving::Agent(Box::new(arrival))));
         }
     }
 

@@ -15,6 +15,7 @@ mod attacks_floods;
 mod attacks_framing;
 mod attacks_headers;
 mod attacks_paths;
+mod attacks_policies;
 mod attacks_routing;
 mod attacks_slow;
 mod attacks_tunnel;

@@ -161,7 +161,7 @@ impl Target {
             return Err(bad("user information does not belong into a url"));
         }
         let host = Host::parse(authority.host()).map_err(|error| bad(&error.to_string()))?;
-        let port = authority.port_u16().or(scheme.default_port());
+        let port = authority.port_u16().or_else(|| scheme.default_port());
         let port = port.ok_or_else(|| bad("the port is missing"))?;
         let usual = Some(port) == scheme.default_port();
         let named = match usual {

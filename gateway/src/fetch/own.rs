@@ -35,10 +35,10 @@ pub(super) fn connect(edge: &Edge, endpoint: &EndpointUrl, hops: u8) -> DuplexSt
         hops,
         ..Connection::new(nobody, nobody)
     };
-    edge.hand_to_any(Arriving::Policy(Asked {
+    edge.hand_to_any(Arriving::Policy(Box::new(Asked {
         io: far,
         connection,
-    }));
+    })));
     near
 }
 

@@ -90,7 +90,7 @@ pub(super) async fn fall_back(
     } = *before;
     *session.req_header_mut() = header;
     // A body that was read since is still the one that came.
-    exchange.body = body.or(exchange.body.take());
+    exchange.body = body.or_else(|| exchange.body.take());
     if let Some(routed) = &mut exchange.routed {
         routed.serving = serving;
         routed.member = member;
