@@ -42,6 +42,7 @@ mod policy_facts;
 mod policy_fetch;
 mod policy_forward;
 mod policy_limits;
+mod policy_requests;
 mod policy_responses;
 mod reload;
 mod reuse;
