@@ -1,7 +1,7 @@
 //! Between Pingora's headers and the policy engine's.
 
 use adit_policy::exchange::HeaderEdit;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora_core::{ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -52,29 +52,49 @@ pub(super) fn remove_own_headers(response: &mut ResponseHeader) {
     }
 }
 
-macro_rules! editable {
-    ($($header:ty),*) => {$(
-        impl Editable for $header {
-            fn lines(&self) -> &HeaderMap {
-                &self.headers
-            }
+impl Editable for RequestHeader {
+    fn lines(&self) -> &HeaderMap {
+        &self.headers
+    }
 
-            fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
-                self.insert_header(name, value)
-            }
-
-            fn append(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
-                self.append_header(name, value).map(drop)
-            }
-
-            fn remove(&mut self, name: &HeaderName) {
-                self.remove_header(name);
-            }
+    /// Of two names for the host, as an HTTP/2 request may have, Pingora sends the one in the URI.
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        if name == header::HOST && self.uri.authority().is_some() {
+            let mut parts = self.uri.clone().into_parts();
+            let authority = value.as_bytes().try_into();
+            parts.authority = Some(authority.or_err(ErrorType::InternalError, "no host")?);
+            let uri = http::Uri::from_parts(parts);
+            self.set_uri(uri.or_err(ErrorType::InternalError, "no host")?);
         }
-    )*};
+        self.insert_header(name, value)
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        self.append_header(name, value).map(drop)
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
 }
 
-editable!(RequestHeader, ResponseHeader);
+impl Editable for ResponseHeader {
+    fn lines(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        self.insert_header(name, value)
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
+        self.append_header(name, value).map(drop)
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+}
 
 impl Editable for HeaderMap {
     fn lines(&self) -> &HeaderMap {

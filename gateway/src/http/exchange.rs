@@ -83,6 +83,8 @@ pub(super) struct Before {
 pub(super) struct Routed {
     pub(super) scheme: Scheme,
     pub(super) host: Host,
+    /// The port that the client asked for, if it named one.
+    pub(super) port: Option<u16>,
     /// The request target as it came, if its canonical text, which the request holds by now, is another.
     pub(super) raw_target: Option<Box<str>>,
     pub(super) client: SocketAddr,

@@ -94,6 +94,7 @@ fn find(
     let routed = Routed {
         scheme,
         host: canonical(endpoint, host)?,
+        port: authority.port,
         raw_target: changed.then(|| target.raw().into()),
         client,
         grpc: is_grpc(&request.headers),

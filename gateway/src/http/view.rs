@@ -1,6 +1,6 @@
 //! An exchange as a policy sees it, borrowed from Pingora's session.
 
-use std::{net::SocketAddr, time::SystemTime};
+use std::{borrow::Cow, net::SocketAddr, time::SystemTime};
 
 use adit_policy::{
     canonical::Target,
@@ -26,6 +26,7 @@ pub(super) struct View<'a> {
     endpoint: exchange::Endpoint<'a>,
     routed: &'a Routed,
     header: &'a RequestHeader,
+    authority: Cow<'a, str>,
     target: Target<'a>,
 }
 
@@ -82,6 +83,10 @@ impl<'a> View<'a> {
             endpoint: endpoint(at),
             routed,
             header,
+            authority: match routed.port {
+                None => Cow::Borrowed(routed.host.as_str()),
+                Some(port) => Cow::Owned(format!("{}:{port}", routed.host)),
+            },
             target: routed.target(&header.uri)?,
         })
     }
@@ -91,7 +96,7 @@ impl<'a> View<'a> {
         let mut request = Request::new(
             self.routed.scheme,
             &self.header.method,
-            self.routed.host.as_str(),
+            &self.authority,
             self.target.clone(),
             &self.header.headers,
             SystemTime::now(),
