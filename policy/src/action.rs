@@ -34,8 +34,7 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Whether the action may say something of the response while the request phase runs, with
-    /// [`crate::memory::Memory::mark_response`] or [`crate::memory::Memory::replace_host`].
+    /// Whether the action may say something of the response while the request phase runs.
     fn marks_responses(&self) -> bool {
         false
     }

@@ -32,7 +32,7 @@ const EXPRESSIONS_MAX: usize = 100;
 /// A policy that was read and not built. It can stand in any document: `traffic_policy: {…}` reads itself into one.
 #[derive(Debug)]
 pub struct Document {
-    /// The rules of each phase, by [`Phase::index`].
+    /// The rules of each phase, by [`crate::action::Phase::index`].
     pub(crate) phases: [Vec<RuleText>; 4],
     /// The results of actions that expressions look at.
     pub(crate) results_read: HashSet<&'static str>,
