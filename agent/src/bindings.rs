@@ -1,14 +1,18 @@
 //! The endpoints of an agent over all its sessions: asked for, granted, lost and asked for again.
 
+mod policy;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
-use adit_wire::message::{AgentMessage, EndpointSpec, Refused};
+use adit_wire::message::{AgentMessage, EndpointSpec, RefusalCode, Refused};
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use self::policy::Wish;
+use self::policy::{Asked, Wishes};
 use crate::{
     End, Event,
     agent::BindError,
@@ -36,13 +40,17 @@ pub(crate) struct Bindings {
     held: BTreeMap<Key, Binding>,
     /// Asked in this session and not answered; may name bindings that were closed meanwhile.
     asked: BTreeSet<Key>,
+    /// The number of the last question for another policy.
+    updates: u64,
     backoff: Backoff,
     events: Events,
 }
 
 #[derive(Debug)]
 struct Binding {
+    /// With the policy that the gateway has taken.
     spec: EndpointSpec,
+    wishes: Wishes,
     route: Arc<Route>,
     /// The URL that was granted, asked for again so that it stays.
     granted: Option<String>,
@@ -61,6 +69,7 @@ impl Bindings {
         Self {
             held: BTreeMap::new(),
             asked: BTreeSet::new(),
+            updates: 0,
             backoff,
             events,
         }
@@ -79,6 +88,7 @@ impl Bindings {
                 target,
             }),
             spec,
+            wishes: Wishes::default(),
             granted: None,
             id: None,
             answer: Some(answer),
@@ -103,7 +113,11 @@ impl Bindings {
 
     /// Asks for one endpoint, unless it has been asked for or stands.
     pub(crate) fn ask(&mut self, key: Key, session: &mut Session) {
-        let Some(binding) = self.held.get(&key).filter(|binding| binding.id.is_none()) else {
+        let Some(binding) = self
+            .held
+            .get_mut(&key)
+            .filter(|binding| binding.id.is_none())
+        else {
             return;
         };
         if !self.asked.insert(key) {
@@ -112,6 +126,9 @@ impl Bindings {
         let mut endpoint = binding.spec.clone();
         if let Some(granted) = &binding.granted {
             endpoint.url.clone_from(granted);
+        }
+        if let Some(policy) = binding.wishes.with_bind() {
+            endpoint.traffic_policy = policy;
         }
         session.say(AgentMessage::Bind {
             request: key,
@@ -147,15 +164,20 @@ impl Bindings {
             routes.by_id.insert(id, route);
         });
         self.publish(session);
-        if wanted {
-            self.events.tell(Event::Bound {
-                name,
-                url,
-                upstream,
-            });
-        } else {
-            self.close(key, Some(session));
+        if !wanted {
+            return self.close(key, Some(session));
         }
+        self.events.tell(Event::Bound {
+            name,
+            url,
+            upstream,
+        });
+        if let Some(binding) = self.held.get_mut(&key)
+            && let Some(wish) = binding.wishes.answered(Asked::Bind)
+        {
+            binding.accept(wish, &self.events);
+        }
+        self.ask_for_policy(key, session);
     }
 
     /// The gateway does not serve an endpoint. Answers how long to wait before asking again.
@@ -172,6 +194,14 @@ impl Bindings {
         if let Some(answer) = binding.answer.take() {
             drop(answer.send(Err(BindError::Refused(refused))));
             self.held.remove(&key);
+            return None;
+        }
+        // The endpoint need not go without traffic because its new policy is wrong.
+        if refused.code == RefusalCode::Policy
+            && let Some(wish) = binding.wishes.answered(Asked::Bind)
+        {
+            binding.reject(wish, refused, &self.events);
+            self.ask(key, session);
             return None;
         }
         let name = binding.spec.name.clone();

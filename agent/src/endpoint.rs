@@ -1,10 +1,14 @@
 //! What to ask the gateway for: an endpoint and its options.
 
-use adit_wire::message::EndpointSpec;
 pub use adit_wire::message::Protocol;
+use adit_wire::message::{EndpointSpec, Refused};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{End, bindings::Key, reconnect::Command};
+use crate::{
+    End,
+    bindings::{Key, Wish},
+    reconnect::Command,
+};
 
 /// An endpoint as a program asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,26 @@ pub enum OptionError {
     },
 }
 
+/// Why an endpoint keeps the traffic policy that it has.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// The gateway refused the new one.
+    #[error(transparent)]
+    Refused(Refused),
+    /// No gateway would take it.
+    #[error(transparent)]
+    Options(#[from] OptionError),
+    /// A newer one was wished for before the gateway had answered.
+    #[error("a newer policy took its place")]
+    Superseded,
+    /// The endpoint is over.
+    #[error("the endpoint has ended: {0}")]
+    Ended(End),
+}
+
+/// Bytes of a traffic policy.
+const POLICY: usize = 1024 * 1024;
+
 /// How an endpoint stands, over all sessions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Standing {
@@ -51,6 +75,21 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn url(&self) -> String {
         self.standing.borrow().url.clone()
+    }
+
+    pub(crate) async fn update_policy(&self, text: String) -> Result<(), UpdateError> {
+        at_most(POLICY, "traffic policy", &text)?;
+        let (answer, answered) = oneshot::channel();
+        let wish = Wish { text, answer };
+        let update = Command::Update {
+            key: self.key,
+            wish,
+        };
+        let asked = self.commands.send(update).is_ok();
+        match if asked { answered.await.ok() } else { None } {
+            Some(answer) => answer,
+            None => Err(UpdateError::Ended(self.done().await)),
+        }
     }
 
     pub(crate) async fn close(&self) {
@@ -163,6 +202,12 @@ impl EndpointOptions {
         self
     }
 
+    /// The traffic policy that was given.
+    #[must_use]
+    pub fn policy(&self) -> Option<&str> {
+        self.spec.traffic_policy.as_deref()
+    }
+
     /// The endpoint's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -185,7 +230,7 @@ impl EndpointOptions {
         at_most(4096, "metadata", &spec.metadata)?;
         at_most(255, "description", &spec.description)?;
         at_most(
-            1024 * 1024,
+            POLICY,
             "traffic policy",
             spec.traffic_policy.as_deref().unwrap_or_default(),
         )?;

@@ -54,6 +54,22 @@ pub enum Event {
         /// Why, if it was the gateway's wish.
         refused: Option<Refused>,
     },
+    /// The gateway has taken another traffic policy over, for every exchange that begins from now on.
+    PolicyUpdated {
+        /// The endpoint's name.
+        name: String,
+        /// Where it can be reached.
+        url: String,
+    },
+    /// The gateway has not; the endpoint keeps the policy that it had.
+    PolicyRefused {
+        /// The endpoint's name.
+        name: String,
+        /// Where it can be reached.
+        url: String,
+        /// Why.
+        refused: Refused,
+    },
     /// A connection to the service stands.
     Dialed {
         /// The endpoint's name.

@@ -1,6 +1,6 @@
 //! An endpoint whose streams go to a service.
 
-use crate::{End, Upstream, endpoint::Endpoint};
+use crate::{End, UpdateError, Upstream, endpoint::Endpoint};
 
 /// Holds an endpoint that is forwarded. Dropping it does not end the endpoint: it lives with its
 /// agent.
@@ -37,6 +37,18 @@ impl Forwarder {
     #[must_use]
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    /// Puts another traffic policy, as YAML or JSON text, in the place of the one there is; a blank one takes it away.
+    ///
+    /// Exchanges that run keep the policy they began with, and no connection ends. Without a session it waits for the
+    /// next one. Giving up waiting does not take the wish back.
+    ///
+    /// # Errors
+    /// When the gateway refuses the policy; then the old one stays, over reconnects, too. Also when a newer call takes
+    /// the place of this one, or the endpoint ends.
+    pub async fn update_policy(&self, text: impl Into<String>) -> Result<(), UpdateError> {
+        self.endpoint.update_policy(text.into()).await
     }
 
     /// Gives the URL back. Streams that run may finish.

@@ -59,7 +59,7 @@ pub use adit_wire::message::{DialError, DialErrorKind, RefusalCode, Refused};
 pub use agent::{Agent, BindError, End};
 pub use builder::{AgentBuilder, ConnectError};
 pub use dial::DialerError;
-pub use endpoint::{EndpointOptions, OptionError, Protocol};
+pub use endpoint::{EndpointOptions, OptionError, Protocol, UpdateError};
 pub use event::Event;
 pub use forwarder::Forwarder;
 pub use gateway::{ConnectUrl, ConnectUrlError};

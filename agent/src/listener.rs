@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::{End, Stream, endpoint::Endpoint};
+use crate::{End, Stream, UpdateError, endpoint::Endpoint};
 
 /// Yields the streams of one endpoint. Dropping it gives the URL back.
 ///
@@ -37,6 +37,18 @@ impl Listener {
     #[must_use]
     pub fn id(&self) -> u64 {
         self.endpoint.key
+    }
+
+    /// Puts another traffic policy, as YAML or JSON text, in the place of the one there is; a blank one takes it away.
+    ///
+    /// Exchanges that run keep the policy they began with, and no connection ends. Without a session it waits for the
+    /// next one. Giving up waiting does not take the wish back.
+    ///
+    /// # Errors
+    /// When the gateway refuses the policy; then the old one stays, over reconnects, too. Also when a newer call takes
+    /// the place of this one, or the endpoint ends.
+    pub async fn update_policy(&self, text: impl Into<String>) -> Result<(), UpdateError> {
+        self.endpoint.update_policy(text.into()).await
     }
 
     /// Gives the URL back. Streams that run may finish.

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     End, Event,
     backoff::{Backoff, LIVED},
-    bindings::{Bindings, Key, Wanted},
+    bindings::{Bindings, Key, Wanted, Wish},
     gateway::Unconnected,
     session::{Session, Surroundings},
 };
@@ -33,6 +33,11 @@ pub(crate) enum Command {
     Unbind {
         key: Key,
         done: Option<oneshot::Sender<()>>,
+    },
+    /// Gives an endpoint another policy.
+    Update {
+        key: Key,
+        wish: Wish,
     },
     /// Asks again for an endpoint that was refused for the time being.
     Rebind {
@@ -136,6 +141,7 @@ impl Reconnect {
                         self.bindings.add(*wanted);
                     }
                     Command::Unbind { key, done } => self.unbind(key, done, None),
+                    Command::Update { key, wish } => self.bindings.update(key, wish, None),
                     Command::Rebind { .. } => {}
                     Command::Drain { deadline, done } => {
                         // Streams of an older session may still run.
@@ -207,6 +213,10 @@ impl Reconnect {
                     self.rebind_after(key, wait);
                 }
             }
+            GatewayMessage::Updated { request } => self.bindings.updated(request, session),
+            GatewayMessage::UpdateRefused { request, refused } => {
+                self.bindings.update_refused(request, refused, session);
+            }
             GatewayMessage::Exchange(report) => session.tell_exchange(&report),
             GatewayMessage::Drain { .. } => {}
         }
@@ -218,6 +228,7 @@ impl Reconnect {
                 let key = self.bindings.add(*wanted);
                 self.bindings.ask(key, session);
             }
+            Command::Update { key, wish } => self.bindings.update(key, wish, Some(session)),
             Command::Rebind { key } => self.bindings.ask(key, session),
             Command::Unbind { key, done } => self.unbind(key, done, Some(session)),
             Command::Drain { .. } => {}

@@ -49,6 +49,8 @@ pub(crate) struct Surroundings {
 pub(crate) struct Session {
     pub(crate) id: u64,
     pub(crate) server: String,
+    /// The protocol revision that was agreed on.
+    pub(crate) version: u16,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) routes: watch::Sender<Routes>,
     events: Events,
@@ -101,6 +103,7 @@ impl Session {
         Ok(Self {
             id: welcome.session,
             server: printable(&welcome.server),
+            version: welcome.version,
             heartbeat,
             routes,
             events: with.events,

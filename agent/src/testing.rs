@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use adit_wire::{
     Incoming, Lane, Pulse, Side, control, frame, lane,
-    limits::{ALPN, GREETING_FRAME, OPEN_FRAME},
+    limits::{ALPN, GREETING_FRAME, OPEN_FRAME, VERSION},
     message::{
         AgentMessage, Answer, EndpointSpec, GatewayMessage, Greeting, Heartbeat, Hello,
         OpenRequest, OpenResult, Protocol, RefusalCode, Refused, Token, Welcome,
@@ -117,7 +117,7 @@ impl MiniGateway {
 /// The usual terms: one lane.
 pub(crate) fn terms() -> Welcome {
     Welcome {
-        version: 1,
+        version: VERSION,
         session: 42,
         lanes: 1,
         join_key: Token::new("join"),

@@ -3,12 +3,13 @@
 mod faults;
 mod forwarding;
 mod life;
+mod policy;
 
 use std::{sync::Arc, time::Duration};
 
 use adit_wire::{
     frame,
-    limits::{GREETING_FRAME, OPEN_FRAME},
+    limits::{GREETING_FRAME, OLDEST_VERSION, OPEN_FRAME, VERSION},
     message::{
         AgentMessage, Answer, DialErrorKind, GatewayMessage, Greeting, Heartbeat, OpenResult,
         Protocol, RefusalCode, Welcome,

@@ -44,6 +44,7 @@ mod policy_forward;
 mod policy_limits;
 mod policy_requests;
 mod policy_responses;
+mod policy_update;
 mod reload;
 mod reuse;
 mod screen;

@@ -67,7 +67,7 @@ async fn a_revision_that_was_not_offered_ends_the_agent() {
     let gateway = MiniGateway::start().await;
     let agent = gateway.agent().connect().await.unwrap();
     let terms = Welcome {
-        version: 2,
+        version: VERSION + 1,
         ..terms()
     };
     gateway.greeted().await.answer(Answer::Welcome(terms)).await;
@@ -174,6 +174,6 @@ async fn the_example_in_protocol_md_is_what_is_sent() {
     };
     assert_eq!(
         (hello.versions, hello.client.as_str()),
-        ((1, 1), "adit/0.1.0")
+        ((OLDEST_VERSION, VERSION), "adit/0.1.0")
     );
 }

@@ -158,6 +158,16 @@ pub enum AgentMessage {
         /// What to serve. Boxed, because queues hold room for the largest message many times over.
         endpoint: Box<EndpointSpec>,
     },
+    /// Gives an endpoint of this session another traffic policy. Since revision 2.
+    Update {
+        /// Chosen by the agent; comes back in the answer.
+        request: u64,
+        /// From [`GatewayMessage::Bound`].
+        endpoint: u64,
+        /// As in [`EndpointSpec::traffic_policy`]; none takes the policy away.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        traffic_policy: Option<String>,
+    },
     /// Gives a URL back.
     Unbind {
         /// From [`GatewayMessage::Bound`].
@@ -183,6 +193,18 @@ pub enum GatewayMessage {
     /// The URL is not served.
     BindRefused {
         /// From [`AgentMessage::Bind`].
+        request: u64,
+        /// Why.
+        refused: Refused,
+    },
+    /// The new policy is for every exchange that begins from now on.
+    Updated {
+        /// From [`AgentMessage::Update`].
+        request: u64,
+    },
+    /// The endpoint keeps the policy that it had.
+    UpdateRefused {
+        /// From [`AgentMessage::Update`].
         request: u64,
         /// Why.
         refused: Refused,

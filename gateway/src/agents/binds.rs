@@ -38,7 +38,17 @@ pub(super) struct Binds {
     edge: Arc<Edge>,
     session: Arc<Session>,
     agent: AgentEntry,
-    members: HashMap<u64, (EndpointUrl, Arc<Member>)>,
+    held: HashMap<u64, Held>,
+}
+
+/// An endpoint that the session serves.
+struct Held {
+    url: EndpointUrl,
+    member: Arc<Member>,
+    /// The endpoint's name in the agent's configuration.
+    name: String,
+    /// Under which its policies find their counters.
+    counters: String,
 }
 
 // === impl Binds ===
@@ -49,7 +59,7 @@ impl Binds {
             edge,
             session,
             agent,
-            members: HashMap::new(),
+            held: HashMap::new(),
         }
     }
 
@@ -62,14 +72,14 @@ impl Binds {
                     Some(message) => self.hear(message).await,
                     None => return,
                 },
-                _ = sweep.tick() => self.members.values().for_each(|(_, member)| member.sweep()),
+                _ = sweep.tick() => self.held.values().for_each(|held| held.member.sweep()),
             }
         }
     }
 
     /// Gives everything back. `lost` if the agent did not say that it was going.
     pub(super) fn end(&mut self, lost: bool) {
-        for (id, (url, member)) in self.members.drain() {
+        for (id, Held { url, member, .. }) in self.held.drain() {
             member.retire();
             self.edge.endpoints.unbind(&url, id, lost);
         }
@@ -91,8 +101,22 @@ impl Binds {
                 };
                 self.session.tell(answer).await;
             }
+            AgentMessage::Update {
+                request,
+                endpoint,
+                traffic_policy,
+            } => {
+                let answer = match self.update(endpoint, traffic_policy.as_deref()) {
+                    Ok(()) => GatewayMessage::Updated { request },
+                    Err(refused) => {
+                        info!(agent = %self.session.owner, reason = %refused, "traffic policy refused");
+                        GatewayMessage::UpdateRefused { request, refused }
+                    }
+                };
+                self.session.tell(answer).await;
+            }
             AgentMessage::Unbind { endpoint } => {
-                if let Some((url, member)) = self.members.remove(&endpoint) {
+                if let Some(Held { url, member, .. }) = self.held.remove(&endpoint) {
                     member.retire();
                     self.edge.endpoints.unbind(&url, endpoint, false);
                     info!(agent = %self.session.owner, %url, "endpoint given back");
@@ -100,14 +124,14 @@ impl Binds {
             }
             AgentMessage::Drain => {
                 self.session.drain();
-                self.members.values().for_each(|(_, member)| member.rest());
+                self.held.values().for_each(|held| held.member.rest());
                 info!(agent = %self.session.owner, session = self.session.id, "agent drains");
             }
         }
     }
 
     fn bind(&mut self, spec: EndpointSpec) -> Result<(u64, String), Refused> {
-        if self.members.len() >= self.edge.limits().endpoints_per_session {
+        if self.held.len() >= self.edge.limits().endpoints_per_session {
             return Err(refused(
                 RefusalCode::Unavailable,
                 "this session has as many endpoints as it may (ERR_ADIT_324)",
@@ -120,20 +144,27 @@ impl Binds {
             .edge
             .without_own_port(asked)
             .map_err(|why| refused(RefusalCode::Url, why))?;
-        let policy = self.policy(&spec, &asked)?;
+        let counters = self.counters(&spec, &asked);
+        let policy = self.policy(
+            (&spec.name, &asked),
+            spec.traffic_policy.as_deref(),
+            &counters,
+        )?;
         let id = self.edge.next_member();
         let member = Arc::new(Member::new(
             id,
             Arc::clone(&self.session),
-            MemberSpec {
-                protocol: spec.protocol,
-                pooling: spec.pooling_enabled,
-                weight: spec.weight,
-                tier: spec.tier,
-                report: spec.report,
-                forwards_to: spec.forwards_to.clone(),
+            (
+                MemberSpec {
+                    protocol: spec.protocol,
+                    pooling: spec.pooling_enabled,
+                    weight: spec.weight,
+                    tier: spec.tier,
+                    report: spec.report,
+                    forwards_to: spec.forwards_to,
+                },
                 policy,
-            },
+            ),
             self.edge.cores,
         ));
         self.session.serve(&member);
@@ -143,8 +174,32 @@ impl Binds {
         };
         info!(agent = %self.session.owner, %url, "endpoint online");
         let public = self.edge.public_url(&url).to_string();
-        self.members.insert(id, (url, member));
+        let held = Held {
+            url,
+            member,
+            name: spec.name,
+            counters,
+        };
+        self.held.insert(id, held);
         Ok((id, public))
+    }
+
+    /// Another policy for an endpoint that this session serves; no other's can be named.
+    fn update(&self, endpoint: u64, text: Option<&str>) -> Result<(), Refused> {
+        let held = self.held.get(&endpoint).ok_or_else(|| {
+            refused(
+                RefusalCode::Protocol,
+                format_args!("this session has no endpoint {endpoint}"),
+            )
+        })?;
+        let old = held.member.policy();
+        if old.as_ref().map(|old| &*old.text) == given(text) {
+            return Ok(());
+        }
+        let policy = self.policy((&held.name, &held.url), text, &held.counters)?;
+        held.member.set_policy(policy);
+        info!(agent = %self.session.owner, url = %held.url, "traffic policy updated");
+        Ok(())
     }
 
     fn bind_named(
@@ -220,32 +275,32 @@ impl Binds {
 
     fn policy(
         &self,
-        spec: &EndpointSpec,
-        asked: &EndpointUrl,
+        (endpoint, url): (&str, &EndpointUrl),
+        text: Option<&str>,
+        counters: &str,
     ) -> Result<Option<AgentPolicy>, Refused> {
-        let Some(text) = spec
-            .traffic_policy
-            .as_deref()
-            .filter(|text| !text.trim().is_empty())
-        else {
+        let Some(text) = given(text) else {
             return Ok(None);
         };
-        let file = format!("traffic policy of `{}`", spec.name);
-        // A random name is not chosen yet; the same agent gets the same one for the same endpoint again.
-        let counters = match asked.host {
-            HostPattern::Random => format!(
-                "agent {} {} {}",
-                self.session.owner, self.session.agent_id, spec.name
-            ),
-            _ => format!("agents {asked}"),
-        };
-        let env = self.edge.policy_env.for_endpoint(&counters);
-        let policy = self.load(&file, text, asked, &env);
+        let file = format!("traffic policy of `{endpoint}`");
+        let env = self.edge.policy_env.for_endpoint(counters);
+        let policy = self.load(&file, text, url, &env);
         let policy = policy.map_err(|error| refused(RefusalCode::Policy, error))?;
         Ok(Some(AgentPolicy {
             policy: Arc::new(policy),
             text: Arc::from(text),
         }))
+    }
+
+    fn counters(&self, spec: &EndpointSpec, asked: &EndpointUrl) -> String {
+        match asked.host {
+            // A random name is not chosen yet; the same agent gets the same one for the same endpoint again.
+            HostPattern::Random => format!(
+                "agent {} {} {}",
+                self.session.owner, self.session.agent_id, spec.name
+            ),
+            _ => format!("agents {asked}"),
+        }
     }
 
     fn load(
@@ -271,6 +326,11 @@ impl Binds {
             endpoint: endpoint.strip_suffix(" (http)").unwrap_or(endpoint),
         }
     }
+}
+
+/// A text that says something.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.trim().is_empty())
 }
 
 fn check_texts(spec: &EndpointSpec) -> Result<(), Refused> {

@@ -15,8 +15,8 @@ use crate::{
     front::io::shared_connection,
     pools::{
         endpoints::Endpoint,
-        member::{AgentPolicy, Member},
-        pool,
+        member::Member,
+        pool::{self, Like},
     },
 };
 
@@ -108,20 +108,21 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
         return Step::Instead(Instead::Page(ErrorPage::internal()));
     };
     let endpoint = Arc::clone(&routed.serving);
-    let Some(member) = pool::choose(&endpoint.members, &exchange.tried, None) else {
+    let Some(member) = pool::choose(&endpoint.members, &exchange.tried, Like::Any) else {
         return Step::Failed(match exchange.is_forwarded() {
             true => ErrorPage::offline(&endpoint.url),
             false => ErrorPage::no_agent(),
         });
     };
-    routed.member = Some(Arc::clone(&member));
-    let Some(AgentPolicy { policy, .. }) = &member.spec.policy else {
+    routed.agent_policy = member.policy();
+    routed.member = Some(member);
+    let Some(agent_policy) = &routed.agent_policy else {
         return Step::GoOn;
     };
-    match greet(edge, session, &endpoint, policy).await {
+    let policy = Arc::clone(&agent_policy.policy);
+    match greet(edge, session, &endpoint, &policy).await {
         Ok(memory) => {
-            let policy = (Arc::clone(policy), memory);
-            request_phase::enter(edge, session, exchange, endpoint, policy).await
+            request_phase::enter(edge, session, exchange, endpoint, (policy, memory)).await
         }
         Err(instead) => Step::Instead(instead),
     }
@@ -155,7 +156,8 @@ fn next_member(exchange: &mut Exchange) -> Option<Arc<Member>> {
     if !tried.contains(&current.id) {
         return Some(current);
     }
-    let next = pool::choose(&routed.serving.members, tried, Some(&current))?;
+    let like = Like::Policy(routed.agent_policy.as_deref());
+    let next = pool::choose(&routed.serving.members, tried, like)?;
     routed.member = Some(Arc::clone(&next));
     Some(next)
 }

@@ -19,7 +19,10 @@ use super::{errors::ErrorPage, request_body::Kept, response_body::Rewriting, ups
 use crate::{
     edge::Edge,
     front::{ending::Closing, running::Place},
-    pools::{endpoints::Endpoint, member::Member},
+    pools::{
+        endpoints::Endpoint,
+        member::{AgentPolicy, Member},
+    },
 };
 
 /// One exchange, from its first hook to its last.
@@ -74,6 +77,7 @@ pub(super) struct Left {
 pub(super) struct Before {
     pub(super) serving: Arc<Endpoint>,
     pub(super) member: Option<Arc<Member>>,
+    pub(super) agent_policy: Option<Arc<AgentPolicy>>,
     pub(super) header: RequestHeader,
     pub(super) body: Option<Kept>,
 }
@@ -95,6 +99,8 @@ pub(super) struct Routed {
     pub(super) serving: Arc<Endpoint>,
     /// The member in use.
     pub(super) member: Option<Arc<Member>>,
+    /// The policy that the member had when the request came to it.
+    pub(super) agent_policy: Option<Arc<AgentPolicy>>,
 }
 
 /// What is sent instead of the service's response.

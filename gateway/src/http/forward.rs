@@ -36,6 +36,7 @@ pub(super) fn leave(
         Box::new(Before {
             serving: Arc::clone(&routed.serving),
             member: routed.member.clone(),
+            agent_policy: routed.agent_policy.clone(),
             header: session.req_header().clone(),
             body: exchange.body.clone(),
         })
@@ -85,6 +86,7 @@ pub(super) async fn fall_back(
     let Before {
         serving,
         member,
+        agent_policy,
         header,
         body,
     } = *before;
@@ -94,6 +96,7 @@ pub(super) async fn fall_back(
     if let Some(routed) = &mut exchange.routed {
         routed.serving = serving;
         routed.member = member;
+        routed.agent_policy = agent_policy;
     }
     let failure = Unreached {
         url: forward.url,

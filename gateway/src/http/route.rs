@@ -101,6 +101,7 @@ fn find(
         endpoint: Arc::clone(endpoint),
         serving: Arc::clone(endpoint),
         member: None,
+        agent_policy: None,
     };
     let respelling = Respelling {
         authority: authority.respelled(text),

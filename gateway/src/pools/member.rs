@@ -10,6 +10,7 @@ use adit_wire::{
     Stream,
     message::{OpenRequest, Protocol},
 };
+use arc_swap::ArcSwapOption;
 
 use super::{
     idle::Idle,
@@ -23,6 +24,7 @@ pub(crate) struct Member {
     pub(crate) id: u64,
     pub(crate) session: Arc<Session>,
     pub(crate) spec: MemberSpec,
+    policy: ArcSwapOption<AgentPolicy>,
     idle: Idle,
     alive: AtomicBool,
 }
@@ -37,11 +39,10 @@ pub(crate) struct MemberSpec {
     pub(crate) report: bool,
     /// Where the traffic goes, in the agent's words.
     pub(crate) forwards_to: String,
-    pub(crate) policy: Option<AgentPolicy>,
 }
 
 /// The agent's own policy. Members whose policies have one text are interchangeable.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct AgentPolicy {
     pub(crate) policy: Arc<Policy>,
     pub(crate) text: Arc<str>,
@@ -57,14 +58,30 @@ pub(crate) struct Opened {
 // === impl Member ===
 
 impl Member {
-    pub(crate) fn new(id: u64, session: Arc<Session>, spec: MemberSpec, cores: usize) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        session: Arc<Session>,
+        (spec, policy): (MemberSpec, Option<AgentPolicy>),
+        cores: usize,
+    ) -> Self {
         Self {
             id,
             session,
             spec,
+            policy: ArcSwapOption::from_pointee(policy),
             idle: Idle::new(cores),
             alive: AtomicBool::new(true),
         }
+    }
+
+    /// The policy of this moment. An exchange keeps the one it has run.
+    pub(crate) fn policy(&self) -> Option<Arc<AgentPolicy>> {
+        self.policy.load_full()
+    }
+
+    /// Gives the exchanges that begin from now on another policy.
+    pub(crate) fn set_policy(&self, policy: Option<AgentPolicy>) {
+        self.policy.store(policy.map(Arc::new));
     }
 
     /// Whether new exchanges may go here.

@@ -4,7 +4,16 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::member::Member;
+use super::member::{AgentPolicy, Member};
+
+/// What the members have to have in common with whoever had the exchange before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Like<'a> {
+    /// Nothing: no member's policy has run.
+    Any,
+    /// The text of the policy that has run; or to have none, if none has.
+    Policy(Option<&'a AgentPolicy>),
+}
 
 /// A member that takes traffic, has not been tried, and runs the policy that already ran, if one did.
 ///
@@ -13,13 +22,11 @@ use super::member::Member;
 pub(crate) fn choose(
     members: &[Arc<Member>],
     tried: &[u64],
-    like: Option<&Member>,
+    like: Like<'_>,
 ) -> Option<Arc<Member>> {
     let able = || {
         members.iter().filter(|member| {
-            member.takes_traffic()
-                && !tried.contains(&member.id)
-                && like.is_none_or(|like| same_policy(like, member))
+            member.takes_traffic() && !tried.contains(&member.id) && like.is_met_by(member)
         })
     };
     if let [only] = members {
@@ -39,21 +46,24 @@ pub(crate) fn choose(
     serving().next().map(Arc::clone)
 }
 
-fn same_policy(one: &Member, other: &Member) -> bool {
-    let text = |member: &Member| {
-        member
-            .spec
-            .policy
-            .as_ref()
-            .map(|policy| Arc::clone(&policy.text))
-    };
-    text(one) == text(other)
+// === impl Like ===
+
+impl Like<'_> {
+    fn is_met_by(self, member: &Member) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Policy(ran) => {
+                ran.map(|ran| &ran.text) == member.policy().as_ref().map(|has| &has.text)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use adit_policy::{Policy, env::Env};
     use adit_wire::message::Token;
     use tokio::sync::mpsc;
 
@@ -78,7 +88,7 @@ mod tests {
             tier,
             ..MemberSpec::default()
         };
-        Arc::new(Member::new(id, session, spec, 1))
+        Arc::new(Member::new(id, session, (spec, None), 1))
     }
 
     #[test]
@@ -86,7 +96,7 @@ mod tests {
         let members = [member(1, 90, 0), member(2, 10, 0), member(3, 0, 0)];
         let mut counts = [0; 4];
         for _ in 0..10_000 {
-            counts[choose(&members, &[], None).unwrap().id as usize] += 1;
+            counts[choose(&members, &[], Like::Any).unwrap().id as usize] += 1;
         }
         // Five standard deviations around 9000.
         assert!((8850..9150).contains(&counts[1]), "{counts:?}");
@@ -96,17 +106,46 @@ mod tests {
     #[test]
     fn a_higher_tier_serves_only_when_no_lower_can() {
         let members = [member(1, 1, 0), member(2, 1, 1)];
-        assert_eq!(choose(&members, &[], None).unwrap().id, 1);
-        assert_eq!(choose(&members, &[1], None).unwrap().id, 2);
+        assert_eq!(choose(&members, &[], Like::Any).unwrap().id, 1);
+        assert_eq!(choose(&members, &[1], Like::Any).unwrap().id, 2);
         members[0].session.drain();
-        assert_eq!(choose(&members, &[], None).unwrap().id, 2);
-        assert!(choose(&members, &[2], None).is_none());
+        assert_eq!(choose(&members, &[], Like::Any).unwrap().id, 2);
+        assert!(choose(&members, &[2], Like::Any).is_none());
     }
 
     #[test]
     fn a_single_member_that_was_tried_is_not_chosen_again() {
         let members = [member(1, 1, 0)];
-        assert!(choose(&members, &[], None).is_some());
-        assert!(choose(&members, &[1], None).is_none());
+        assert!(choose(&members, &[], Like::Any).is_some());
+        assert!(choose(&members, &[1], Like::Any).is_none());
+    }
+
+    fn policy(text: &str) -> AgentPolicy {
+        let policy = Policy::load("p", text, &Env::system()).unwrap();
+        AgentPolicy {
+            policy: Arc::new(policy),
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn another_member_takes_over_only_if_it_has_the_policy_that_ran() {
+        const OLD: &str = "on_http_request: [{ actions: [{ type: deny }] }]";
+        const NEW: &str = "on_http_request: [{ actions: [{ type: close-connection }] }]";
+        let members = [member(1, 1, 0), member(2, 1, 0)];
+        members.iter().for_each(|m| m.set_policy(Some(policy(OLD))));
+        let ran = members[0].policy();
+        let next = |like| choose(&members, &[1], like).map(|member| member.id);
+        assert_eq!(next(Like::Policy(ran.as_deref())), Some(2));
+        // What counts is the policy that has run, whatever its member has by now.
+        members[0].set_policy(Some(policy(NEW)));
+        assert_eq!(next(Like::Policy(ran.as_deref())), Some(2));
+        members[1].set_policy(Some(policy(NEW)));
+        assert_eq!(next(Like::Policy(ran.as_deref())), None);
+        let newer = members[0].policy();
+        assert_eq!(next(Like::Policy(newer.as_deref())), Some(2));
+        members[1].set_policy(None);
+        assert_eq!(next(Like::Policy(ran.as_deref())), None);
+        assert_eq!(next(Like::Policy(None)), Some(2));
     }
 }

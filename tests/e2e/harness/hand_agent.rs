@@ -8,7 +8,7 @@ use std::{
 
 use adit_wire::{
     Incoming, Lane, Pulse, Side, Stream, control, frame, lane,
-    limits::{GREETING_FRAME, OPEN_FRAME},
+    limits::{GREETING_FRAME, OLDEST_VERSION, OPEN_FRAME, VERSION},
     message::{
         AgentMessage, Answer, EndpointSpec, GatewayMessage, Greeting, Hello, OpenRequest,
         OpenResult, Refused, Token, Welcome,
@@ -53,7 +53,7 @@ pub(crate) async fn dial(gateway: &Gateway) -> Line {
 /// A greeting that is right in every field.
 pub(crate) fn hello(token: &str, agent_id: &str, epoch: u64) -> Hello {
     Hello {
-        versions: (1, 1),
+        versions: (OLDEST_VERSION, VERSION),
         token: Token::new(token),
         agent_id: agent_id.into(),
         epoch,
@@ -160,6 +160,21 @@ impl HandAgent {
         soon("the answer to a bind", answered).await.unwrap()
     }
 
+    /// Asks for another policy of an endpoint.
+    pub(crate) async fn update(&mut self, endpoint: u64, policy: &str) -> Result<(), Refused> {
+        self.request += 1;
+        let (answer, answered) = oneshot::channel();
+        self.answers.0.lock().unwrap().insert(self.request, answer);
+        self.say(AgentMessage::Update {
+            request: self.request,
+            endpoint,
+            traffic_policy: Some(policy.into()),
+        })
+        .await;
+        let answer = soon("the answer to an update", answered).await.unwrap();
+        answer.map(drop)
+    }
+
     /// Says anything.
     pub(crate) async fn say(&self, message: AgentMessage) {
         self.said.send(message).await.unwrap();
@@ -243,6 +258,8 @@ impl Answers {
                     url,
                 } => (request, Ok((endpoint, url))),
                 GatewayMessage::BindRefused { request, refused } => (request, Err(refused)),
+                GatewayMessage::Updated { request } => (request, Ok((0, String::new()))),
+                GatewayMessage::UpdateRefused { request, refused } => (request, Err(refused)),
                 _ => continue,
             };
             if let Some(waiting) = self.0.lock().unwrap().remove(&request) {
