@@ -9,6 +9,7 @@ use crate::{
     cli::{SessionFlags, Shared},
     exit::Failure,
     policy_file,
+    reload::Origin,
     serve::{Endpoint, Plan},
     settings::Settings,
 };
@@ -24,6 +25,9 @@ Examples:
   adit http unix:/run/app.sock
   adit http 3000 --traffic-policy-file policy.yaml
   adit http 50051 --upstream-protocol http2   gRPC
+
+A change of the traffic policy's file is noticed and sent to the gateway, and without a terminal SIGHUP reads it
+again, too. No connection is touched; with a mistake in the file the policy in use stays.
 
 With no gateway configured (--connect-url, ADIT_CONNECT_URL, configuration file) a gateway of
 this machine's own is started; its https URLs want its certificate trusted, its http URLs work
@@ -105,9 +109,11 @@ impl Http {
                 .push("--domain and --hostname are called --url now".to_owned());
         }
         let endpoints = vec![self.endpoint(&mut settings.warnings)?];
+        let policies = Origin::File(self.name, self.traffic_policy_file);
         Plan {
             settings,
             endpoints,
+            policies,
         }
         .run()
     }

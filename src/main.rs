@@ -13,6 +13,7 @@ mod paths;
 mod policy;
 mod policy_file;
 mod printable;
+mod reload;
 mod report;
 mod running;
 mod runtime;

@@ -4,7 +4,10 @@ use adit_agent::{DialError, DialErrorKind, Event, Refused};
 use time::{OffsetDateTime, UtcOffset};
 use tracing::{debug, error, info, warn};
 
-use crate::screen::{Request, Screen, Session, Status};
+use crate::{
+    reload::News,
+    screen::{Request, Screen, Session, Status},
+};
 
 /// Where the agent's events go.
 pub(crate) struct Report {
@@ -135,6 +138,19 @@ impl Report {
                     self.problem(format!("{name}: {}", refused.reason));
                 }
             }
+            Event::PolicyUpdated { name, url } => {
+                info!(obj = "tunnels", name, url, "traffic policy updated");
+            }
+            Event::PolicyRefused { name, url, refused } => {
+                error!(
+                    obj = "tunnels",
+                    name,
+                    url,
+                    err = told(refused),
+                    "traffic policy not updated; the one in use stays"
+                );
+                self.problem(format!("{name}: {}", refused.reason));
+            }
             Event::Dialed { name, upstream } => {
                 debug!(obj = "join", name, addr = upstream, "join connections");
             }
@@ -177,6 +193,39 @@ impl Report {
             }
             // Whatever a later agent tells is no business of this display.
             _ => {}
+        }
+    }
+
+    /// Something about the files that the endpoints' policies are in.
+    pub(crate) fn tell_news(&mut self, news: News) {
+        match news {
+            News::Refused(mistakes) => {
+                error!(
+                    obj = "policies",
+                    err = mistakes,
+                    "not reloaded; the policies in use stay"
+                );
+                self.problem(mistakes);
+            }
+            News::Right => info!(obj = "policies", "the policies' files are right again"),
+            News::Warning(text) => warn!(obj = "policies", "{text}"),
+            News::Waiting(keys) => warn!(
+                obj = "policies",
+                keys = keys.join(", "),
+                "changed settings that are applied by a restart only"
+            ),
+            News::Deaf(why) => warn!(
+                obj = "policies",
+                err = why,
+                "files cannot be watched, so they are looked at once a minute"
+            ),
+            News::Answer(Some(changed)) => {
+                info!(obj = "policies", changed, "the policies were read again");
+            }
+            News::Answer(None) => warn!(
+                obj = "policies",
+                "the policies were read again and are not right; those in use stay"
+            ),
         }
     }
 

@@ -5,11 +5,14 @@ use std::time::Duration;
 use adit_agent::{Agent, BindError, End, Event};
 use adit_gateway::Embedded;
 use tokio::{
-    sync::broadcast::{self, error::RecvError},
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc,
+    },
     task::JoinSet,
 };
 
-use crate::{exit::Failure, report::Report, signals::Signals};
+use crate::{exit::Failure, reload::News, report::Report, signals::Signals};
 
 /// How long requests that run may go on after the signal to stop.
 const FINISH: Duration = Duration::from_secs(10);
@@ -20,6 +23,8 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 /// What is listened to while the endpoints are online.
 pub(crate) struct Running {
     pub(crate) events: broadcast::Receiver<Event>,
+    /// Of the files that the endpoints' policies are in.
+    pub(crate) news: mpsc::UnboundedReceiver<News>,
     pub(crate) signals: Signals,
     pub(crate) report: Report,
     /// One task for each endpoint, which ends with it.
@@ -43,6 +48,7 @@ impl Running {
                     Ok(Err(error)) => return Err(unbound(error)),
                     Err(panicked) => return Err(Failure::mistake(panicked)),
                 },
+                Some(news) = self.news.recv() => self.report.tell_news(news),
                 () = self.report.quit() => return Ok(()),
                 () = self.signals.next() => return Ok(()),
                 end = agent.done() => return match end {

@@ -12,6 +12,7 @@ use crate::{
     embedded,
     exit::Failure,
     log::Writer,
+    reload::{self, Origin, Policies},
     report::Report,
     running::Running,
     runtime,
@@ -33,6 +34,8 @@ pub(crate) struct Endpoint {
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) endpoints: Vec<Endpoint>,
+    /// Where the endpoints' policies were read, and are read again.
+    pub(crate) policies: Origin,
 }
 
 // === impl Plan ===
@@ -79,9 +82,23 @@ impl Plan {
         if let Some(own) = &own {
             embedded::tell(own, &mut report);
         }
-        let online = bring_online(self.endpoints, &agent, own.is_some(), reporting);
+        let policies = self.endpoints.iter();
+        let policies = Policies::of(policies.map(|one| (one.options.name(), one.options.policy())));
+        let online = bring_online(
+            self.endpoints,
+            &policies,
+            &agent,
+            (own.is_some(), reporting),
+        );
+        let news = reload::start(
+            self.policies,
+            policies,
+            self.settings.written,
+            self.settings.warnings,
+        )?;
         let mut running = Running {
             events,
+            news,
             signals,
             report,
             online,
@@ -119,9 +136,9 @@ async fn connect(agent: AgentBuilder, own: Option<&Embedded>) -> Result<Agent, C
 /// Asks for all endpoints at once; the answers come in their own time.
 fn bring_online(
     endpoints: Vec<Endpoint>,
+    policies: &Policies,
     agent: &Agent,
-    own_gateway: bool,
-    reporting: bool,
+    (own_gateway, reporting): (bool, bool),
 ) -> JoinSet<Result<End, BindError>> {
     let mut online = JoinSet::new();
     for Endpoint {
@@ -130,6 +147,7 @@ fn bring_online(
         random,
     } in endpoints
     {
+        let policy = policies.of_endpoint(options.name());
         let options = options.report(reporting);
         let wanted = match random && own_gateway {
             // Plain http costs nothing here, and needs no certificate.
@@ -137,12 +155,18 @@ fn bring_online(
             false => vec![options],
         };
         for options in wanted {
-            let (agent, upstream) = (agent.clone(), upstream.clone());
+            let (agent, upstream, policy) = (agent.clone(), upstream.clone(), policy.clone());
             online.spawn(async move {
                 let forwarder = agent.forward(options, upstream).await?;
                 // What only waits for the agent's end must not keep it.
                 drop(agent);
-                Ok(forwarder.done().await)
+                let Some(policy) = policy else {
+                    return Ok(forwarder.done().await);
+                };
+                tokio::select! {
+                    end = forwarder.done() => Ok(end),
+                    never = reload::follow(&forwarder, policy) => match never {},
+                }
             });
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use adit_agent::{
     AgentBuilder,
-    config::{self, AgentConfig, Config, ConsoleUi, EndpointConfig, LogFormat, LogLevel},
+    config::{self, AgentConfig, Config, ConsoleUi, EndpointConfig, LogFormat, LogLevel, Written},
 };
 use time::UtcOffset;
 
@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) screen: bool,
     /// The configuration's.
     pub(crate) endpoints: Vec<EndpointConfig>,
+    /// What its files said besides policies.
+    pub(crate) written: Written,
     /// What the user wrote and should know more about.
     pub(crate) warnings: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Settings {
         let Config {
             endpoints,
             warnings,
+            written,
             ..
         } = config;
         Ok(Self {
@@ -71,6 +74,7 @@ impl Settings {
             log,
             screen,
             endpoints,
+            written,
             warnings,
         })
     }

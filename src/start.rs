@@ -6,8 +6,9 @@ use clap::Args;
 use crate::{
     cli::{SessionFlags, Shared},
     exit::Failure,
+    reload::Origin,
     serve::{Endpoint, Plan},
-    settings::Settings,
+    settings::{self, Settings},
 };
 
 /// Start endpoints of the configuration file
@@ -22,7 +23,11 @@ Examples:
   version: 3
   agent: { connect_url: \"example.com:443\", authtoken: adit_2Qm… }
   endpoints:
-    - { name: web, url: https://app.example.com, upstream: { url: 3000 } }")]
+    - { name: web, url: https://app.example.com, upstream: { url: 3000 } }
+
+A change of a traffic policy, in the configuration or in a file it names, is noticed and sent to the gateway, and
+without a terminal SIGHUP reads them again, too. No connection is touched; with a mistake in any of them all policies
+in use stay. Other settings are applied by a restart; the log names those that wait for one.")]
 pub(crate) struct Start {
     /// Names of endpoints
     #[arg(
@@ -63,15 +68,18 @@ impl Start {
         let endpoints = known
             .into_iter()
             .filter(chosen)
-            .map(|EndpointConfig { options, upstream }| Endpoint {
-                random: options.wanted_url().is_empty(),
-                options,
-                upstream,
+            .map(|entry| Endpoint {
+                random: entry.options.wanted_url().is_empty(),
+                options: entry.options,
+                upstream: entry.upstream,
             })
             .collect();
+        let names = (!self.all).then_some(self.names);
+        let policies = Origin::Config(settings::files(shared), names);
         Plan {
             settings,
             endpoints,
+            policies,
         }
         .run()
     }

@@ -5,6 +5,7 @@
 
 mod file;
 mod merge;
+mod written;
 
 use std::{
     fs, io,
@@ -17,10 +18,13 @@ use adit_policy::{
     secret::Secret,
 };
 
-pub use self::file::{ConsoleUi, Log, LogFormat, LogLevel};
 use self::{
     file::{Binding, EndpointText, File, Peek},
     merge::merge,
+};
+pub use self::{
+    file::{ConsoleUi, Log, LogFormat, LogLevel},
+    written::Written,
 };
 use crate::{Agent, AgentBuilder, ConnectCas, ConnectUrl, EndpointOptions, Upstream};
 
@@ -33,6 +37,8 @@ pub struct Config {
     pub endpoints: Vec<EndpointConfig>,
     /// What is right and probably not what was meant, as keys that change nothing; one sentence each.
     pub warnings: Vec<String>,
+    /// What was given besides policies.
+    pub written: Written,
 }
 
 /// The `agent` block.
@@ -65,6 +71,8 @@ pub struct EndpointConfig {
     pub options: EndpointOptions,
     /// Where its streams go.
     pub upstream: Upstream,
+    /// The file that its traffic policy was read from.
+    pub policy_file: Option<PathBuf>,
 }
 
 /// Why there is no configuration.
@@ -97,6 +105,9 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         what: String,
     },
+    /// Several endpoints are not right.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))]
+    Several(Vec<Self>),
 }
 
 // === impl Config ===
@@ -109,12 +120,17 @@ impl Config {
     /// When one cannot be read, or they say something wrong.
     pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, ConfigError> {
         let mut all = File::default();
+        let mut written = Written::default();
         for path in paths {
             let path = path.as_ref();
             let text = read(path)?;
             merge(&mut all, File::parse(path, &text)?);
+            written.add(&text);
         }
-        Self::build(all)
+        Ok(Self {
+            written,
+            ..Self::build(all)?
+        })
     }
 
     /// An agent with the settings of the file; what is set after it wins.
@@ -141,9 +157,21 @@ impl Config {
         let mut warnings = file.without_effect();
         warnings.extend(file.warnings);
         let agent = file.agent.unwrap_or_default();
-        let endpoints = file.endpoints.into_iter();
-        let endpoints = endpoints.map(|endpoint| EndpointConfig::build(endpoint, &mut warnings));
-        let endpoints = endpoints.collect::<Result<_, _>>()?;
+        let (mut endpoints, mut mistakes) = (Vec::new(), Vec::new());
+        for endpoint in file.endpoints {
+            match EndpointConfig::build(endpoint, &mut warnings) {
+                Ok(endpoint) => endpoints.push(endpoint),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        match mistakes.pop() {
+            Some(only) if mistakes.is_empty() => return Err(only),
+            Some(last) => {
+                mistakes.push(last);
+                return Err(ConfigError::Several(mistakes));
+            }
+            None => {}
+        }
         Ok(Self {
             agent: AgentConfig {
                 authtoken: agent.authtoken,
@@ -158,6 +186,7 @@ impl Config {
             },
             endpoints,
             warnings,
+            written: Written::default(),
         })
     }
 }
@@ -198,6 +227,7 @@ impl EndpointConfig {
         if let Some(path) = upstream_text.tls_verify_cas {
             upstream = upstream.tls_verify_cas(path);
         }
+        let policy_file = text.traffic_policy_file.clone();
         let policy = match (text.traffic_policy, text.traffic_policy_file) {
             (Some(_), Some(_)) => {
                 return Err(wrong(
@@ -232,7 +262,11 @@ impl EndpointConfig {
         if let Some(policy) = policy {
             options = options.traffic_policy(policy);
         }
-        Ok(Self { options, upstream })
+        Ok(Self {
+            options,
+            upstream,
+            policy_file,
+        })
     }
 }
 

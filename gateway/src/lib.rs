@@ -43,4 +43,4 @@ pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, EmbeddedOptions};
 pub use front::tls::TlsError;
 pub use gateway::{Gateway, StartError};
-pub use reload::{ConfigErrors, ReloadError, Reloaded};
+pub use reload::{ConfigErrors, ReloadError, Reloaded, Watch};

@@ -24,6 +24,7 @@ mod bodies;
 mod command;
 mod command_http;
 mod command_policy;
+mod command_reload;
 mod errors;
 mod errors_grpc;
 mod examples;

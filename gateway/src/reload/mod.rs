@@ -19,6 +19,7 @@ mod texts;
 mod watch;
 
 pub(crate) use status::Status;
+pub use watch::Watch;
 
 use self::{
     policies::Policies,

@@ -15,7 +15,7 @@ use notify::{
 const LINKS: usize = 40;
 
 /// Tells of changes while it lives.
-pub(super) struct Watch {
+pub struct Watch {
     _watcher: RecommendedWatcher,
 }
 
@@ -23,7 +23,10 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Watches the folders in which something decides what these paths lead to, and calls `changed` when it does.
-    pub(super) fn on(
+    ///
+    /// # Errors
+    /// When the operating system cannot watch them.
+    pub fn on(
         files: &BTreeSet<PathBuf>,
         changed: impl Fn() + Send + 'static,
     ) -> notify::Result<Self> {
