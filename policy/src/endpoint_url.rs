@@ -370,6 +370,9 @@ mod tests {
         let mistake =
             crate::document::read::<Vec<EndpointUrl>>("f", "- a.example\n- https://a/b\n")
                 .unwrap_err();
-        assert_eq!((mistake.first().line(), mistake.first().column()), (Some(2), Some(3)));
+        assert_eq!(
+            (mistake.first().line(), mistake.first().column()),
+            (Some(2), Some(3))
+        );
     }
 }

@@ -56,7 +56,7 @@ impl Test {
         let texts = texts?;
         runtime::run(async {
             let mut suites = Vec::new();
-            let mut is_right = true;
+            let mut unread = 0;
             for (file, text) in self.files.iter().zip(&texts) {
                 match Suite::read(&file.display().to_string(), text) {
                     Ok(suite) => {
@@ -66,15 +66,15 @@ impl Test {
                     }
                     Err(mistakes) => {
                         terminal::print(&format!("{mistakes}\n"))?;
-                        is_right = false;
+                        unread += 1;
                     }
                 }
             }
-            self.tell(&suites, is_right)
+            self.tell(&suites, unread)
         })
     }
 
-    fn tell(&self, suites: &[SuiteReport], is_right: bool) -> Result<(), Failure> {
+    fn tell(&self, suites: &[SuiteReport], unread: usize) -> Result<(), Failure> {
         let totals = Totals::of(suites);
         if self.coverage || self.fail_under.is_some() {
             terminal::print(&format!("\n{}", report::coverage(suites)))?;
@@ -82,7 +82,7 @@ impl Test {
         if let Some(file) = &self.junit {
             fs::write(file, report::junit(suites)).map_err(|error| unreadable(file, &error))?;
         }
-        let summary = totals.summary(suites.len());
+        let summary = totals.summary(suites.len(), unread);
         terminal::print(&format!("\n{}\n", paint().bold(&summary)))?;
         let wanted = self.fail_under.map_or(0, usize::from);
         if totals.percent() < wanted {
@@ -91,7 +91,7 @@ impl Test {
                 "the cases reach {reached} % of rules and actions, less than {wanted} %"
             )));
         }
-        match is_right && totals.failed == 0 {
+        match unread == 0 && totals.failed == 0 {
             true => Ok(()),
             false => Err(Failure::Told),
         }

@@ -5,9 +5,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::{Request, body::Frame};
 use ring::hmac;
 
-use crate::harness::{
-    Agent, Gateway, RawService, Service, curl, h2, pattern, raw, sha256, soon,
-};
+use crate::harness::{Agent, Gateway, RawService, Service, curl, h2, pattern, raw, sha256, soon};
 
 const POLICY: &str = "
 on_http_request:

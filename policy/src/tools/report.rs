@@ -130,13 +130,18 @@ impl Totals {
         percent(self.reached, self.parts)
     }
 
-    /// As in `20 cases in 3 files: all passed`.
-    pub fn summary(&self, files: usize) -> String {
+    /// As in `20 cases in 3 files: all passed`. Files that could not be read are no success.
+    pub fn summary(&self, files: usize, unread: usize) -> String {
         let cases = counted(self.cases, "case");
         let files = counted(files, "file");
-        match self.failed {
+        let mut words = match self.failed {
+            0 if unread > 0 => format!("{cases} in {files} passed"),
             0 => format!("{cases} in {files}: all passed"),
             failed => format!("{cases} in {files}: {failed} failed"),
+        };
+        if unread > 0 {
+            words.push_str(&format!("; {} with mistakes", counted(unread, "file")));
         }
+        words
     }
 }
