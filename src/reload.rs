@@ -16,6 +16,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout_at},
 };
+use tracing::error;
 
 pub(crate) use self::origin::Origin;
 use self::origin::Read;
@@ -109,8 +110,15 @@ pub(crate) async fn follow(
                 continue;
             }
         };
-        // Too long is the only thing that no event tells; the reading has refused it before.
-        drop(updated);
+        // The agent does not ask for what no gateway would take; everything else is an event.
+        if let Err(UpdateError::Options(error)) = updated {
+            error!(
+                obj = "policies",
+                name = forwarder.name(),
+                err = %error,
+                "traffic policy not updated; the one in use stays"
+            );
+        }
     }
     std::future::pending().await
 }
