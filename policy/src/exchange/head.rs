@@ -117,6 +117,8 @@ impl HeaderEdit {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NAME: HeaderName = HeaderName::from_static("x-role");
@@ -169,5 +171,70 @@ mod tests {
             edit.apply(&mut lines).unwrap();
         }
         assert_eq!(lines, seen);
+    }
+
+    /// One change, of a few names, so that they meet each other.
+    #[derive(Clone, Debug)]
+    enum Change {
+        Set(usize, u8),
+        Append(usize, u8),
+        Remove(usize),
+    }
+
+    const NAMES: [&str; 3] = ["x-a", "x-b", "accept"];
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            (0..3_usize, any::<u8>()).prop_map(|(name, value)| Change::Set(name, value)),
+            (0..3_usize, any::<u8>()).prop_map(|(name, value)| Change::Append(name, value)),
+            (0..3_usize).prop_map(Change::Remove),
+        ]
+    }
+
+    proptest! {
+        /// What a policy saw is what a plain list of lines says, and what replaying its edits gives.
+        #[test]
+        fn edits_mean_the_same_to_whoever_sees_them_and_to_whoever_replays_them(
+            before in proptest::collection::vec((0..3_usize, any::<u8>()), 0..6),
+            changes in proptest::collection::vec(change(), 0..12),
+        ) {
+            let name = |index: usize| HeaderName::from_static(NAMES[index]);
+            let value = |number: u8| HeaderValue::from_str(&number.to_string()).unwrap();
+            let mut lines = HeaderMap::new();
+            let mut plain: Vec<(usize, u8)> = before;
+            for (index, number) in &plain {
+                lines.append(name(*index), value(*number));
+            }
+            let original = lines.clone();
+            let mut head = Head::of(&original);
+            for change in changes {
+                match change {
+                    Change::Set(index, number) => {
+                        head.set(name(index), value(number)).unwrap();
+                        plain.retain(|(known, _)| *known != index);
+                        plain.push((index, number));
+                    }
+                    Change::Append(index, number) => {
+                        head.append(name(index), value(number)).unwrap();
+                        plain.push((index, number));
+                    }
+                    Change::Remove(index) => {
+                        head.remove(name(index)).unwrap();
+                        plain.retain(|(known, _)| *known != index);
+                    }
+                }
+            }
+            for (index, name) in NAMES.iter().enumerate() {
+                let seen: Vec<_> = head.lines().get_all(*name).iter().cloned().collect();
+                let wanted = plain.iter().filter(|(known, _)| *known == index);
+                let wanted: Vec<_> = wanted.map(|(_, number)| value(*number)).collect();
+                prop_assert_eq!(seen, wanted, "{}", name);
+            }
+            let seen = head.lines().clone();
+            for edit in head.into_edits() {
+                edit.apply(&mut lines).unwrap();
+            }
+            prop_assert_eq!(lines, seen);
+        }
     }
 }
