@@ -185,10 +185,11 @@ impl Policy {
                 shadow::run(rule, phase, index, exchange).await;
                 continue;
             }
-            if !resumed && let Err(verdict) = rule.admit(phase, index, exchange) {
-                match verdict {
-                    Some(verdict) => return *verdict,
-                    None => continue,
+            if !resumed {
+                match rule.admit(phase, index, exchange) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(verdict) => return *verdict,
                 }
             }
             let first = if resumed { from.action } else { 0 };
@@ -209,26 +210,26 @@ impl Policy {
 // === impl Rule ===
 
 impl Rule {
-    /// Whether the expressions let the exchange in; `Err(None)`: the next rule is looked at.
+    /// Whether the expressions let the exchange in. `Err`: one could not be evaluated, which ends the phase.
     fn admit(
         &self,
         phase: Phase,
         index: usize,
         exchange: &mut Exchange<'_>,
-    ) -> Result<(), Option<Box<Verdict>>> {
+    ) -> Result<bool, Box<Verdict>> {
         let matched = self.matches(exchange);
         if let Some(trace) = exchange.memory.trace_mut() {
             trace.rules.push(self.trace(phase, index, told(&matched)));
         }
         match matched {
-            Ok(()) => Ok(()),
-            Err(Unmatched::At(_)) => Err(None),
-            Err(Unmatched::Fault(fault)) => {
+            Ok(()) => Ok(true),
+            Err(Unmatched::At(_)) => Ok(false),
+            Err(Unmatched::Failed(_, fault)) => {
                 let by = Place {
                     action: None,
                     ..self.place(phase, index, 0)
                 };
-                Err(Some(Box::new(Verdict::Fault { fault, by })))
+                Err(Box::new(Verdict::Fault { fault, by }))
             }
         }
     }
@@ -238,7 +239,10 @@ impl Rule {
             match expression.holds(exchange) {
                 Ok(true) => {}
                 Ok(false) => return Err(Unmatched::At(index)),
-                Err(error) => return Err(Unmatched::Fault(Fault::Expression { index, error })),
+                Err(error) => {
+                    let fault = Fault::Expression { index, error };
+                    return Err(Unmatched::Failed(index, fault));
+                }
             }
         }
         Ok(())
@@ -269,8 +273,8 @@ impl Rule {
 enum Unmatched {
     /// This expression is false.
     At(usize),
-    /// One failed.
-    Fault(Fault),
+    /// This one failed.
+    Failed(usize, Fault),
 }
 
 fn told(matched: &Result<(), Unmatched>) -> Matched {
@@ -279,11 +283,8 @@ fn told(matched: &Result<(), Unmatched>) -> Matched {
         Err(Unmatched::At(expression)) => Matched::No {
             expression: *expression,
         },
-        Err(Unmatched::Fault(fault)) => Matched::Failed {
-            expression: match fault {
-                Fault::Expression { index, .. } => *index,
-                _ => 0,
-            },
+        Err(Unmatched::Failed(expression, fault)) => Matched::Failed {
+            expression: *expression,
             error: fault.to_string(),
         },
     }

@@ -52,11 +52,10 @@ pub(super) fn run(rules: &[Rule], exchange: &mut Exchange<'_>) -> Verdict {
             shadow::run_on_message(rule, PHASE, index, exchange);
             continue;
         }
-        if let Err(verdict) = rule.admit(PHASE, index, exchange) {
-            match verdict {
-                Some(verdict) => return *verdict,
-                None => continue,
-            }
+        match rule.admit(PHASE, index, exchange) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(verdict) => return *verdict,
         }
         for (action, step) in rule.steps.iter().enumerate() {
             let flow = match exchange.memory.trace() {

@@ -1,15 +1,13 @@
 //! A rule in shadow mode: evaluated and recorded, never applied.
 
-use super::{Rule, Unmatched, told};
+use super::{Rule, told};
 use crate::action::{Flow, Phase, Shadow};
 use crate::exchange::Exchange;
 use crate::trace::{ActionTrace, Matched, Outcome, ShadowRecord};
 
 /// Tries a rule on a copy of the exchange. What it would have done is all that stays.
 pub(super) async fn run(rule: &Rule, phase: Phase, index: usize, exchange: &mut Exchange<'_>) {
-    let matched = rule.matches(exchange);
-    let failed = matches!(matched, Err(Unmatched::Fault(_)));
-    let told = told(&matched);
+    let told = told(&rule.matches(exchange));
     let mut actions = Vec::new();
     if told == Matched::Yes {
         let mut trial = exchange.trial();
@@ -28,14 +26,12 @@ pub(super) async fn run(rule: &Rule, phase: Phase, index: usize, exchange: &mut 
         }
         exchange.take_back(trial);
     }
-    record(rule, phase, index, exchange, (told, failed), actions);
+    record(rule, phase, index, exchange, told, actions);
 }
 
 /// The same for the message of an event stream. Nothing but the message and the memory can change there.
 pub(super) fn run_on_message(rule: &Rule, phase: Phase, index: usize, exchange: &mut Exchange<'_>) {
-    let matched = rule.matches(exchange);
-    let failed = matches!(matched, Err(Unmatched::Fault(_)));
-    let told = told(&matched);
+    let told = told(&rule.matches(exchange));
     let mut actions = Vec::new();
     if told == Matched::Yes {
         let message = exchange.message.as_deref().cloned();
@@ -54,7 +50,7 @@ pub(super) fn run_on_message(rule: &Rule, phase: Phase, index: usize, exchange: 
             *after = before;
         }
     }
-    record(rule, phase, index, exchange, (told, failed), actions);
+    record(rule, phase, index, exchange, told, actions);
 }
 
 fn record(
@@ -62,10 +58,10 @@ fn record(
     phase: Phase,
     index: usize,
     exchange: &mut Exchange<'_>,
-    (told, failed): (Matched, bool),
+    told: Matched,
     actions: Vec<ActionTrace>,
 ) {
-    if told == Matched::Yes || failed {
+    if !matches!(told, Matched::No { .. }) {
         exchange.memory.add_shadow(ShadowRecord {
             phase,
             rule: index,

@@ -296,8 +296,7 @@ fn is_something(value: &Value<'_>) -> bool {
 fn map_of<'e>(pairs: Vec<(Key<'e>, Value<'e>)>) -> Outcome<'e> {
     let mut entries = Entries::new();
     for (key, value) in pairs {
-        if let Some(old) = entries.insert(key.clone(), value) {
-            drop(old);
+        if entries.insert(key.clone(), value).is_some() {
             return Err(EvalError::function(format!(
                 "the map has the key `{key}` twice"
             )));
