@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 
-use crate::harness::{Agent, Gateway, RawService, Service, h2, raw, soon};
+use crate::harness::{Agent, Gateway, RawService, SWITCHING, Service, h2, raw, soon};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const SIGN_IN: &str = "{ type: basic-auth, config: { credentials: ['alice:correct horse'] } }";
@@ -12,8 +12,6 @@ const SIGN_IN: &str = "{ type: basic-auth, config: { credentials: ['alice:correc
 const ALICE: &str = "Basic YWxpY2U6Y29ycmVjdCBob3JzZQ==";
 const UPGRADE: &str = "GET /socket HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A gateway whose `app.localhost` has these rules for requests, from a file.
 async fn gateway(rules: &str) -> Gateway {

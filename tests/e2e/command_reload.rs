@@ -15,8 +15,6 @@ use crate::harness::{
 const GET: &str = "GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: ws.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A policy that writes its version onto each response.
 fn version(version: &str) -> String {
@@ -77,14 +75,7 @@ fn updated(line: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_file_is_for_the_next_request_and_no_connection_ends() {
     let service = Service::echo().await;
-    let echo = RawService::start(|mut conn| async move {
-        conn.head().await;
-        conn.write(SWITCHING).await;
-        while let Some(message) = conn.exactly(4).await {
-            conn.write(message).await;
-        }
-    })
-    .await;
+    let echo = RawService::web_socket_echo().await;
     let gateway = Gateway::start().await;
     let folder = TempDir::new().unwrap();
     let (app, ws) = (

@@ -13,8 +13,6 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
 const EVENTS: &str = "GET /events HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: ws.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// Two endpoints that have their policies from files.
 const FROM_FILES: &str = "
@@ -65,14 +63,7 @@ async fn asks_until(client: &mut raw::Client, version: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_policy_is_for_the_next_request_and_no_connection_ends() {
     let service = Service::echo().await;
-    let echo = RawService::start(|mut conn| async move {
-        conn.head().await;
-        conn.write(SWITCHING).await;
-        while let Some(message) = conn.exactly(4).await {
-            conn.write(message).await;
-        }
-    })
-    .await;
+    let echo = RawService::web_socket_echo().await;
     let gateway = gateway(&version("1"), &version("1")).await;
     let _agent = Agent::builder(&gateway)
         .url("http://app.localhost")

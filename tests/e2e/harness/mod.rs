@@ -51,7 +51,7 @@ pub(crate) use deployed::{Deployed, listening};
 pub(crate) use gateway::{Gateway, token_of};
 pub(crate) use process::AditProcess;
 pub(crate) use public::Public;
-pub(crate) use raw_service::{RawConn, RawService};
+pub(crate) use raw_service::{RawConn, RawService, SWITCHING};
 pub(crate) use service::{Received, Service, mebibyte, pattern};
 
 /// The longest wait for anything that is bound to happen. A test that meets it has failed.

@@ -15,6 +15,10 @@ use tokio::{
 
 use super::soon;
 
+/// The answer that makes a WebSocket of a request with the key of RFC 6455's own example.
+pub(crate) const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
 /// A listener whose connections each run the script.
 pub(crate) struct RawService {
     addr: SocketAddr,
@@ -37,6 +41,18 @@ pub(crate) struct RawConn {
 // === impl RawService ===
 
 impl RawService {
+    /// One that agrees to every upgrade and sends back what it gets, four bytes at a time.
+    pub(crate) async fn web_socket_echo() -> Self {
+        Self::start(|mut conn| async move {
+            conn.head().await;
+            conn.write(SWITCHING).await;
+            while let Some(message) = conn.exactly(4).await {
+                conn.write(message).await;
+            }
+        })
+        .await
+    }
+
     /// Starts one; `script` runs for each connection.
     pub(crate) async fn start<F>(script: impl Fn(RawConn) -> F + Send + 'static) -> Self
     where
