@@ -49,6 +49,18 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Paths at which the action answers whatever the expressions of its rule say: where a provider sends browsers back
+    /// to, where it sends news. Rules before it run as for any request.
+    fn own_paths(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Headers with which the action tells the service who the caller is. What a client says there is taken out of its
+    /// request before any rule runs, whether the action will run or not.
+    fn vouches_in(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
     /// Gets what the action needs from outside: counters, a secret, a key.
     fn build(self, env: &Env) -> Result<Self::Action, Unbuildable>;
 }
@@ -145,6 +157,17 @@ pub struct Refusal {
     pub message: &'static str,
     /// Lines of the answer besides those of every error page: `www-authenticate`, `retry-after`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the client can do about it, if there is more to say than for every refusal.
+    pub help: Option<Box<Help>>,
+}
+
+/// What a client can do about a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Help {
+    /// One or two sentences; nothing in them comes from a request or a secret.
+    pub remedy: &'static str,
+    /// Where it can be done: a path on the same host, and what a button that leads there says.
+    pub link: Option<(String, &'static str)>,
 }
 
 /// Where an exchange goes instead of to its own pool.
@@ -223,7 +246,14 @@ impl Refusal {
             code,
             message,
             headers,
+            help: None,
         }
+    }
+
+    /// The same with what the client can do about it.
+    pub fn helped(self, remedy: &'static str, link: Option<(String, &'static str)>) -> Self {
+        let help = Some(Box::new(Help { remedy, link }));
+        Self { help, ..self }
     }
 
     /// The same with one more line.

@@ -8,6 +8,8 @@ mod traced;
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::action::{Action, Fault, Flow, Phase, Unreached};
 use crate::actions;
 use crate::document::{Misplaced, Mistakes, read};
@@ -28,6 +30,8 @@ pub struct Policy {
     phases: [Arc<[Rule]>; 4],
     reads_request_body: bool,
     marks_responses: bool,
+    /// Headers that say who the caller is, and that no client may send.
+    vouched: Vec<HeaderName>,
     upstream_edits: Vec<HeaderEdit>,
 }
 
@@ -59,6 +63,8 @@ struct Step {
     results: Option<&'static str>,
     /// Whether an expression looks at what the action leaves.
     results_wanted: bool,
+    /// Where the action answers, whatever the rule's expressions say.
+    own_paths: Vec<String>,
     action: Box<dyn Action>,
 }
 
@@ -109,6 +115,12 @@ impl Policy {
 
     /// Runs before the upstream. Edits of `exchange.request` are for the caller to replay.
     pub async fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        if let Some(request) = &mut exchange.request {
+            for name in &self.vouched {
+                // Taking a line out needs no room.
+                request.head.remove(name.clone()).unwrap_or_default();
+            }
+        }
         self.run(Phase::OnHttpRequest, Position::default(), exchange)
             .await
     }
@@ -185,15 +197,21 @@ impl Policy {
                 shadow::run(rule, phase, index, exchange).await;
                 continue;
             }
-            if !resumed {
-                match rule.admit(phase, index, exchange) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(verdict) => return *verdict,
-                }
-            }
+            let admitted = match resumed {
+                true => Ok(true),
+                false => rule.admit(phase, index, exchange),
+            };
+            let wholly = match admitted {
+                Ok(true) => true,
+                Ok(false) if rule.steps.iter().any(|step| step.is_at_home(exchange)) => false,
+                Ok(false) => continue,
+                Err(verdict) => return *verdict,
+            };
             let first = if resumed { from.action } else { 0 };
             for (action, step) in rule.steps.iter().enumerate().skip(first) {
+                if !wholly && !step.is_at_home(exchange) {
+                    continue;
+                }
                 let flow = match exchange.memory.trace() {
                     None => step.run(phase, exchange).await,
                     Some(_) => traced::run(step, phase, action, exchange).await,
@@ -298,6 +316,15 @@ impl Step {
             Ok(Flow::Wait) => self.action.wait(phase, exchange).await,
             flow => flow,
         }
+    }
+
+    /// Whether the request is for one of the action's own paths.
+    fn is_at_home(&self, exchange: &Exchange<'_>) -> bool {
+        !self.own_paths.is_empty()
+            && exchange.request.as_ref().is_some_and(|request| {
+                let path = request.target.path();
+                self.own_paths.iter().any(|own| path == own.as_str())
+            })
     }
 
     fn begin(&self, phase: Phase, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {

@@ -1,7 +1,12 @@
-//! What lies outside the engine and is lent to it: time, chance, counters that outlive a reload, and a way to fetch.
+//! What lies outside the engine and is lent to it: time, chance, counters that outlive a reload, a way to fetch, secrets,
+//! keys, and who has signed in.
 
 mod fetch;
+mod keys;
+mod secrets;
+mod sessions;
 mod state;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +14,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::Rng;
 
-pub use fetch::{Fetch, FetchError, Fetched, NoFetch, ToFetch};
+pub use fetch::{Fetch, FetchError, Fetched, NoFetch, Purpose, ToFetch};
+pub use keys::{BadKey, Keyring, Keys, OwnKeys};
+pub use secrets::{NoSecrets, Secrets};
+pub use sessions::{Ended, InMemory, SessionKeys, Sessions};
 use state::States;
+pub use work::{NoWork, Work};
 
 /// Lends actions what is outside. Cheap to clone; clones share their counters. Tests pass a still clock and known bytes.
 #[derive(Clone, Debug)]
@@ -19,6 +28,10 @@ pub struct Env {
     random: Arc<dyn Random>,
     fetch: Arc<dyn Fetch>,
     log: Arc<dyn Log>,
+    secrets: Arc<dyn Secrets>,
+    keys: Arc<dyn Keyring>,
+    sessions: Arc<dyn Sessions>,
+    work: Arc<dyn Work>,
     states: States,
 }
 
@@ -48,13 +61,18 @@ pub trait Log: fmt::Debug + Send + Sync {
 // === impl Env ===
 
 impl Env {
-    /// An environment of these parts, with counters of its own, that fetches nothing and logs nothing.
+    /// An environment of these parts, with counters, keys and sessions of its own, that fetches nothing, logs nothing
+    /// and knows no secret.
     pub fn new(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
         Self {
-            clock,
-            random,
             fetch: Arc::new(NoFetch),
             log: Arc::new(NoLog),
+            secrets: Arc::new(NoSecrets),
+            keys: Arc::new(OwnKeys::new(Arc::clone(&random))),
+            sessions: Arc::new(InMemory::default()),
+            work: Arc::new(NoWork),
+            clock,
+            random,
             states: States::default(),
         }
     }
@@ -76,6 +94,26 @@ impl Env {
     /// The same with a place to log to.
     pub fn with_log(self, log: Arc<dyn Log>) -> Self {
         Self { log, ..self }
+    }
+
+    /// The same with these secrets.
+    pub fn with_secrets(self, secrets: Arc<dyn Secrets>) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// The same with these keys.
+    pub fn with_keys(self, keys: Arc<dyn Keyring>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The same with another memory of who has signed in.
+    pub fn with_sessions(self, sessions: Arc<dyn Sessions>) -> Self {
+        Self { sessions, ..self }
+    }
+
+    /// The same with somebody who does what must not delay an exchange.
+    pub fn with_work(self, work: Arc<dyn Work>) -> Self {
+        Self { work, ..self }
     }
 
     /// The same for the policy of one endpoint: its counters are its own, and found again by the endpoint's next policy.
@@ -147,6 +185,26 @@ impl Env {
     /// Where the `log` action writes.
     pub fn log(&self) -> &dyn Log {
         &*self.log
+    }
+
+    /// Named texts that policies may use and nobody may see.
+    pub fn secrets(&self) -> &dyn Secrets {
+        &*self.secrets
+    }
+
+    /// The keys as they are now.
+    pub fn keys(&self) -> Arc<Keys> {
+        self.keys.keys()
+    }
+
+    /// Who has signed in, and who no more.
+    pub fn sessions(&self) -> &dyn Sessions {
+        &*self.sessions
+    }
+
+    /// Who does what must not delay an exchange.
+    pub fn work(&self) -> &dyn Work {
+        &*self.work
     }
 }
 

@@ -18,6 +18,8 @@
 //! | [`mod@env`] | clock and randomness, lent |
 //! | [`body`] | what rewrites bodies as they pass |
 //! | [`ip_set`], [`limit`], [`breaker`] | what actions decide with: many address ranges, rate limits, a circuit breaker |
+//! | [`identity`] | who sends a request, as an action has found out |
+//! | `login` | people who sign in at a provider |
 //! | [`webhook`] | how providers sign what they send, and whether they did |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
 //! | [`endpoint_url`] | the address of an endpoint |
@@ -81,8 +83,10 @@ pub mod env;
 pub mod exchange;
 pub mod expr;
 pub mod go_duration;
+pub mod identity;
 pub mod ip_set;
 pub mod limit;
+mod login;
 pub mod memory;
 mod nearest;
 pub mod secret;

@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use crate::expr::Value;
+use crate::identity::Identity;
 use crate::trace::{ShadowRecord, Trace};
 
 /// Most bytes of all `vars` of one phase together; beyond, the phase fails.
@@ -35,6 +36,7 @@ pub struct Memory {
     /// Outlives the phases, as the messages of an event stream do. Only for a memory that keeps a trace.
     messages: Option<Arc<Mutex<Messages>>>,
     attempt: Option<Box<(i64, Value<'static>)>>,
+    identity: Option<Arc<Identity>>,
 }
 
 /// What rules did with the messages of an event stream.
@@ -85,6 +87,21 @@ impl Memory {
             results: self.results.clone(),
             ..Self::default()
         }
+    }
+
+    /// The same for a policy inside of another one, which has found out who the caller is.
+    pub fn inherit_identity(&mut self, outer: &Self) {
+        self.identity.clone_from(&outer.identity);
+    }
+
+    /// Who the caller is, if an action has found out.
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        self.identity.as_ref()
+    }
+
+    /// An action has found out who the caller is.
+    pub(crate) fn set_identity(&mut self, identity: Arc<Identity>) {
+        self.identity = Some(identity);
     }
 
     /// The trace so far, if one is kept.
@@ -278,6 +295,7 @@ impl Memory {
             wants_results: self.wants_results,
             spent: Spent(AtomicU64::new(self.spent.total())),
             now: self.now.clone(),
+            identity: self.identity.clone(),
             is_trial: true,
             ..Self::default()
         }

@@ -24,6 +24,8 @@ pub(super) struct ErrorPage {
     pub(super) remedy: String,
     /// Lines besides those of every page.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Where the reader can do it: a path on the same host, and the words of the button.
+    pub(super) link: Option<(String, &'static str)>,
 }
 
 impl ErrorPage {
@@ -39,6 +41,7 @@ impl ErrorPage {
             title: title.into(),
             remedy: remedy.into(),
             headers: Vec::new(),
+            link: None,
         }
     }
 
@@ -275,10 +278,13 @@ impl ErrorPage {
             code,
             message,
             headers,
+            help,
         } = refusal;
-        let remedy = "The traffic policy of this address decides who may pass.";
+        let usual = "The traffic policy of this address decides who may pass.";
+        let remedy = help.as_ref().map_or(usual, |help| help.remedy);
         Self {
             headers,
+            link: help.and_then(|help| help.link),
             ..Self::new(status, code, message, remedy)
         }
     }
@@ -319,30 +325,53 @@ impl ErrorPage {
             ..
         } = self;
         let (title, remedy) = (escape(title), escape(remedy));
+        let link = self
+            .link
+            .as_ref()
+            .map_or_else(String::new, |(path, words)| {
+                format!("<p><a href=\"{}\">{words}</a></p>", escape(path))
+            });
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width\"><title>{status}</title>\n\
              <style>:root{{color-scheme:light dark}}body{{font:1.05rem/1.6 system-ui,sans-serif;max-width:38rem;\
              margin:18vh auto 0;padding:0 1.5rem}}h1{{font-size:1.5rem;line-height:1.3;margin:.3rem 0}}\
-             h1::first-letter{{text-transform:uppercase}}small{{opacity:.65}}</style></head>\n\
-             <body><small>{status}</small><h1>{title}</h1><p>{remedy}</p><small>ERR_ADIT_{code}</small></body></html>\n"
+             h1::first-letter{{text-transform:uppercase}}small{{opacity:.65}}\
+             a{{display:inline-block;padding:.5rem 1.1rem;border-radius:.5rem;background:#2456d6;color:#fff;\
+             text-decoration:none}}</style></head>\n\
+             <body><small>{status}</small><h1>{title}</h1><p>{remedy}</p>{link}<small>ERR_ADIT_{code}</small></body></html>\n"
         )
     }
 
     /// The page for programs.
     pub(super) fn json(&self) -> String {
+        let mut details = serde_json::json!({ "remedy": self.remedy });
+        if let Some((path, _)) = &self.link {
+            details["login_url"] = path.as_str().into();
+        }
         let body = serde_json::json!({
             "error_code": format!("ERR_ADIT_{}", self.code),
             "status_code": self.status.as_u16(),
             "msg": self.title,
-            "details": { "remedy": self.remedy },
+            "details": details,
         });
         format!("{body}\n")
     }
 
     /// The page for terminals.
     pub(super) fn text(&self) -> String {
-        format!("{} (ERR_ADIT_{})\n{}\n", self.title, self.code, self.remedy)
+        let Self {
+            title,
+            code,
+            remedy,
+            ..
+        } = self;
+        match &self.link {
+            Some((path, words)) => {
+                format!("{title} (ERR_ADIT_{code})\n{remedy}\n{words}: {path}\n")
+            }
+            None => format!("{title} (ERR_ADIT_{code})\n{remedy}\n"),
+        }
     }
 
     /// `traffic-policy` reference §8, TP-51: clients of gRPC look at this and not at the HTTP status.

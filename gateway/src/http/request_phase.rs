@@ -31,8 +31,11 @@ pub(super) async fn enter(
     session: &mut Session,
     exchange: &mut Exchange,
     endpoint: Arc<Endpoint>,
-    (policy, memory): (Arc<Policy>, Memory),
+    (policy, mut memory): (Arc<Policy>, Memory),
 ) -> Step {
+    if let Some(outer) = exchange.layers.last() {
+        memory.inherit_identity(&outer.memory);
+    }
     let looks = policy.has_phase(Phase::OnHttpRequest);
     exchange.layers.push(Layer {
         endpoint,

@@ -147,6 +147,8 @@ pub(crate) trait ReadConfig: fmt::Debug + Send + Sync {
     fn adds_headers(&self) -> Vec<HeaderName>;
     fn removes_header(&self, name: &HeaderName) -> bool;
     fn marks_responses(&self) -> bool;
+    fn own_paths(&self) -> Vec<String>;
+    fn vouches_in(&self) -> Vec<HeaderName>;
     fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable>;
 }
 
@@ -177,6 +179,14 @@ impl<C: Config> ReadConfig for C {
 
     fn marks_responses(&self) -> bool {
         Config::marks_responses(self)
+    }
+
+    fn own_paths(&self) -> Vec<String> {
+        Config::own_paths(self)
+    }
+
+    fn vouches_in(&self) -> Vec<HeaderName> {
+        Config::vouches_in(self)
     }
 
     fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable> {

@@ -69,6 +69,10 @@ fn build_rule(
         };
         policy.reads_request_body |= text.config.reads_request_body();
         policy.marks_responses |= text.config.marks_responses() && !shadow;
+        if !shadow {
+            policy.vouched.extend(text.config.vouches_in());
+        }
+        let own_paths = text.config.own_paths();
         if text.config.reads_response_body() && !shadow {
             ask_for_plain_bodies(phase, &mut policy.upstream_edits);
         }
@@ -81,6 +85,7 @@ fn build_rule(
             kind,
             results,
             results_wanted: results.is_some_and(|name| results_read.contains(name)),
+            own_paths,
             action,
         })
     });

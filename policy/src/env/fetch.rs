@@ -19,9 +19,20 @@ pub trait Fetch: fmt::Debug + Send + Sync {
     async fn pause(&self, time: Duration);
 }
 
+/// What a request is sent for; it decides who may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// What a policy wants to know: endpoints of this gateway, and servers that the operator names.
+    Policy,
+    /// What an identity provider says of itself and of people: any public https server, and what the operator names.
+    Identity,
+}
+
 /// A request to be sent.
 #[derive(Clone, Debug)]
 pub struct ToFetch {
+    /// What it is sent for.
+    pub purpose: Purpose,
     /// The method.
     pub method: Method,
     /// An absolute http or https URL.

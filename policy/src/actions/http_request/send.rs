@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use super::url::FetchUrl;
 use crate::body::BodyFault;
 use crate::body::decode::decode;
-use crate::env::{Env, FetchError, Fetched, ToFetch};
+use crate::env::{Env, FetchError, Fetched, Purpose, ToFetch};
 
 /// Longest answer in bytes, also when it is decoded.
 const ANSWER_MAX: usize = 256 << 10;
@@ -92,6 +92,7 @@ async fn fetch(at: &Asked, deadline: Duration, env: &Env) -> Result<Fetched, Fet
         return Err(FetchError::Timeout);
     }
     let request = ToFetch {
+        purpose: Purpose::Policy,
         method: at.method.clone(),
         url: at.url.to_string(),
         headers: at.headers.clone(),
