@@ -10,7 +10,7 @@
 //!
 //! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `admin` tells the operator
 //! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside
-//! another process, [`token`] the agents' credentials.
+//! another process, [`token`] the agents' credentials, `work` what policies do beside the exchanges.
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
@@ -38,6 +38,7 @@ mod http;
 mod pools;
 mod reload;
 pub mod token;
+mod work;
 
 pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, EmbeddedOptions};

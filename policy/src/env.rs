@@ -19,7 +19,7 @@ pub use keys::{BadKey, Keyring, Keys, OwnKeys};
 pub use secrets::{NoSecrets, Secrets};
 pub use sessions::{Ended, InMemory, SessionKeys, Sessions};
 use state::States;
-pub use work::{NoWork, Work};
+pub use work::{Busy, NoWork, Work};
 
 /// Lends actions what is outside. Cheap to clone; clones share their counters. Tests pass a still clock and known bytes.
 #[derive(Clone, Debug)]

@@ -35,7 +35,7 @@ mod own;
 pub(crate) use own::{Asked, serve};
 
 use self::outside::Outside;
-use crate::{config, edge::Edge};
+use crate::{config, edge::Edge, work::Workers};
 
 /// So many requests may lie inside each other, each sent by the policy that looks at the one before.
 pub(crate) const HOPS: u8 = 3;
@@ -86,6 +86,7 @@ impl Fetcher {
     pub(crate) fn env(&self) -> Env {
         let env = Env::system().with_log(Arc::new(PolicyLog));
         env.with_fetch(Arc::new(self.clone()))
+            .with_work(Arc::new(Workers::new()))
     }
 
     /// The same for exchanges by how deep they lie: requests of policies at another's endpoint.
