@@ -19,6 +19,7 @@
 //! | [`body`] | what rewrites bodies as they pass |
 //! | [`ip_set`], [`limit`], [`breaker`] | what actions decide with: many address ranges, rate limits, a circuit breaker |
 //! | [`identity`] | who sends a request, as an action has found out |
+//! | `jose` | signed tokens, and the keys that providers publish |
 //! | `login` | people who sign in at a provider |
 //! | [`webhook`] | how providers sign what they send, and whether they did |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
@@ -82,9 +83,11 @@ mod engine;
 pub mod env;
 pub mod exchange;
 pub mod expr;
+mod fetch_url;
 pub mod go_duration;
 pub mod identity;
 pub mod ip_set;
+mod jose;
 pub mod limit;
 mod login;
 pub mod memory;

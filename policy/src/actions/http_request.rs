@@ -3,7 +3,6 @@
 mod asked;
 mod results;
 mod send;
-mod url;
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use serde::de::{Deserializer, Error};
 
 use self::asked::{Body, Parameter, no_host};
 use self::send::{Asked, Attempt, Failure};
-use self::url::FetchUrl;
+
 use super::headers::Headers;
 use super::on_error::OnError;
 use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Shadow, Unbuildable};
@@ -22,6 +21,7 @@ use crate::document::scope;
 use crate::env::Env;
 use crate::exchange::Exchange;
 use crate::expr::{Expression, Field, Value};
+use crate::fetch_url::FetchUrl;
 use crate::go_duration::GoDuration;
 
 /// How long to wait before each retry; there are no more than these.

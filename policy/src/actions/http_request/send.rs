@@ -10,10 +10,10 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::url::FetchUrl;
 use crate::body::BodyFault;
 use crate::body::decode::decode;
 use crate::env::{Env, FetchError, Fetched, Purpose, ToFetch};
+use crate::fetch_url::FetchUrl;
 
 /// Longest answer in bytes, also when it is decoded.
 const ANSWER_MAX: usize = 256 << 10;

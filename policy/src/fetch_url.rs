@@ -7,7 +7,7 @@ use crate::expr::FromText;
 
 /// An absolute http or https URL. The host is canonical; the rest stands as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FetchUrl {
+pub(crate) struct FetchUrl {
     https: bool,
     authority: Authority,
     /// Path and query.
@@ -17,7 +17,7 @@ pub(super) struct FetchUrl {
 // === impl FetchUrl ===
 
 impl FetchUrl {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         // A backslash is a slash to some, and so another host would begin or end there.
         let sound = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
         if !text.bytes().all(sound) {
@@ -44,7 +44,7 @@ impl FetchUrl {
     }
 
     /// The same with more pairs at the end of the query.
-    pub(super) fn with_query(mut self, pairs: &str) -> Self {
+    pub(crate) fn with_query(mut self, pairs: &str) -> Self {
         if !pairs.is_empty() {
             let sign = match self.target.split_once('?') {
                 None => "?",
@@ -58,7 +58,7 @@ impl FetchUrl {
     }
 
     /// Where a `location` in the answer to this URL leads.
-    pub(super) fn resolve(&self, location: &str) -> Result<Self, String> {
+    pub(crate) fn resolve(&self, location: &str) -> Result<Self, String> {
         let (location, _fragment) = location.split_once('#').unwrap_or((location, ""));
         let scheme = if self.https { "https" } else { "http" };
         let path_end = location.find(['/', '?']).unwrap_or(location.len());
@@ -84,8 +84,15 @@ impl FetchUrl {
         Self::parse(&format!("{scheme}://{}{target}", self.authority))
     }
 
+    /// Whether nobody on the way can read it or change it: https, or a host that is this machine.
+    pub(crate) fn is_private(&self) -> bool {
+        let host = self.authority.host.as_str();
+        let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        self.https || is_local || host.ends_with(".localhost")
+    }
+
     /// Whether what is meant for one of them may go to the other.
-    pub(super) fn same_origin(&self, other: &Self) -> bool {
+    pub(crate) fn same_origin(&self, other: &Self) -> bool {
         let port = |url: &Self| {
             url.authority
                 .port
