@@ -156,7 +156,11 @@ fn config(
             acl: Acl::everything(),
         }],
         endpoints: Vec::new(),
-        fetch: Fetch::default(),
+        // Who runs this gateway wrote its policies, too, and may try a provider on the same machine.
+        fetch: Fetch {
+            loopback_providers: true,
+            ..Fetch::default()
+        },
         limits: Limits::default(),
         origin: None,
         warnings: Vec::new(),

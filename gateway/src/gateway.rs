@@ -110,6 +110,7 @@ impl Gateway {
     /// When a certificate or a policy cannot be used.
     pub fn check(mut config: Config) -> Result<Vec<Mistake>, StartError> {
         Certificates::load(&config.tls.certificates, None)?;
+        Fetcher::new(&config.fetch)?;
         let mut warnings = Vec::new();
         Loaded::of(&mut config, Env::system(), &mut |warning| {
             warnings.push(warning.clone());
@@ -125,7 +126,7 @@ impl Gateway {
         let shown_ca = local_ca
             .as_ref()
             .map(|ca| (ca.file().to_owned(), ca.certificate()));
-        let fetcher = Fetcher::new(&config.fetch);
+        let fetcher = Fetcher::new(&config.fetch)?;
         let loaded = Loaded::of(&mut config, fetcher.env(), &mut reload::log)?;
         let (addresses, listeners) = listen(&config, cores)?;
         let admin = config.listen.admin.map(Admin::bind).transpose()?;

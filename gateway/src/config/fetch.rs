@@ -5,19 +5,26 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use adit_policy::canonical::Host;
 use serde::{Deserialize, Deserializer, de};
 
-/// Which servers `http-request` and other actions may send requests to. This gateway's own endpoints always may be
-/// asked, within the process.
+/// Which servers policies may send requests to. This gateway's own endpoints always may be asked, within the process.
+///
+/// `http-request` may ask no other server than those under `allow`. Identity providers and servers of keys, which an
+/// operator or an endpoint's owner names in a policy, may be asked without being listed if they speak https and have
+/// public addresses; listed, they may speak http, and with `allow_private` be anywhere.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fetch {
     /// Servers outside: `api.example.com`, `api.example.com:8443`, `*.example.com`. Without a port, the scheme's own.
     /// Default: none.
     pub allow: Vec<AllowedHost>,
-    /// Whether these may have private addresses. Otherwise a name that leads to the gateway's own network is refused,
-    /// whatever it is called. Default false.
+    /// Whether the servers under `allow` may have private addresses, loopback included. Otherwise a name that leads to
+    /// the gateway's own network is refused, whatever it is called. Default false.
     pub allow_private: bool,
     /// PEM files with certificate authorities to trust besides the system's.
     pub ca_files: Vec<PathBuf>,
+    /// Whether identity providers on this machine's loopback addresses may be asked without being listed, over http as
+    /// well: in an embedded gateway, whose only user is the one who runs the provider.
+    #[serde(skip)]
+    pub(crate) loopback_providers: bool,
 }
 
 /// One entry of `fetch.allow`.

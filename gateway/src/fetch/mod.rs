@@ -3,6 +3,8 @@
 //! - [`own`]: to an endpoint of this gateway: within the process, through routing and policies like any other
 //! - [`outside`]: to servers that the operator allows, at addresses that were checked
 //! - [`address`]: which addresses are nobody's business
+//! - [`dial`]: the first of several addresses that answers
+//! - [`trust`]: whose certificates are believed
 
 use std::{
     fmt,
@@ -29,16 +31,23 @@ use tokio::{
 use tracing::{info, warn};
 
 mod address;
+mod dial;
 mod outside;
 mod own;
+#[cfg(test)]
+mod tests;
+mod trust;
 
 pub(crate) use own::{Asked, serve};
 
 use self::outside::Outside;
-use crate::{config, edge::Edge, work::Workers};
+use crate::{config, edge::Edge, front::tls::TlsError, work::Workers};
 
 /// So many requests may lie inside each other, each sent by the policy that looks at the one before.
 pub(crate) const HOPS: u8 = 3;
+
+/// About the longest header of an answer in bytes; a longer one is an error.
+const HEADER_MAX: usize = 64 * 1024;
 
 /// Sends the requests of policies.
 #[derive(Clone)]
@@ -71,15 +80,19 @@ struct Target {
 // === impl Fetcher ===
 
 impl Fetcher {
-    pub(crate) fn new(config: &config::Fetch) -> Self {
-        let outside = Outside::new(config.clone());
-        Self {
+    /// A fetcher for these settings.
+    ///
+    /// # Errors
+    /// When a file under `ca_files` cannot be used.
+    pub(crate) fn new(config: &config::Fetch) -> Result<Self, TlsError> {
+        let outside = Outside::new(config.clone())?;
+        Ok(Self {
             shared: Arc::new(Shared {
                 outside,
                 edge: OnceLock::new(),
             }),
             hops: 0,
-        }
+        })
     }
 
     /// The environment of a gateway's policies.
@@ -120,9 +133,7 @@ impl Fetcher {
             return Ok(fetched(head, body, None, began));
         }
         drop(edge);
-        let (io, address) = self.shared.outside.connect(&target).await?;
-        let (head, body) = ask(io, &target, request).await?;
-        Ok(fetched(head, body, Some(address), began))
+        ask_outside(&self.shared.outside, &target, request, began).await
     }
 }
 
@@ -184,6 +195,17 @@ impl Target {
     }
 }
 
+async fn ask_outside(
+    outside: &Outside,
+    target: &Target,
+    request: ToFetch,
+    began: Instant,
+) -> Result<Fetched, FetchError> {
+    let (io, address) = outside.connect(target, request.purpose).await?;
+    let (head, body) = ask(io, target, request).await?;
+    Ok(fetched(head, body, Some(address), began))
+}
+
 fn fetched(
     head: http::response::Parts,
     body: Bytes,
@@ -214,8 +236,14 @@ async fn ask(
     target: &Target,
     request: ToFetch,
 ) -> Result<(http::response::Parts, Bytes), FetchError> {
-    let failed = |error: hyper::Error| FetchError::Failed(error.to_string());
-    let (mut send, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
+    let failed = |error: hyper::Error| match error.is_parse_too_large() {
+        true => FetchError::TooLarge,
+        false => FetchError::Failed(format!("{}: {error}", target.endpoint)),
+    };
+    let mut http = http1::Builder::new();
+    http.max_buf_size(HEADER_MAX);
+    let connected = http.handshake(TokioIo::new(io)).await;
+    let (mut send, connection) = connected.map_err(failed)?;
     let _ends = Ends(tokio::spawn(connection).abort_handle());
     let mut asked = Request::new(Full::new(request.body));
     *asked.method_mut() = request.method;

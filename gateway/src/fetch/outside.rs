@@ -1,31 +1,39 @@
-//! Servers outside: only those that the operator names, and only at addresses that were looked at.
+//! Servers outside: only those that may be asked for the purpose, and only at addresses that were looked at.
 
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, OnceLock},
 };
 
-use adit_policy::{endpoint_url::Scheme, env::FetchError};
-use async_trait::async_trait;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+use adit_policy::{
+    endpoint_url::Scheme,
+    env::{FetchError, Purpose},
 };
+use async_trait::async_trait;
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use tokio_rustls::TlsConnector;
 
-use super::{Target, address};
-use crate::{config, front::tls::provider, pools::endpoints::is_internal};
+use super::{Target, address, dial::dial, trust::Trust};
+use crate::{config, front::tls::TlsError, pools::endpoints::is_internal};
 
 /// The way to servers outside.
 pub(super) struct Outside {
     config: config::Fetch,
     names: Box<dyn Names>,
-    tls: OnceLock<Result<TlsConnector, String>>,
+    trust: Trust,
+}
+
+/// Which addresses a server may have.
+enum Reach {
+    /// Those of the internet.
+    Public,
+    /// Those of the internet, and this machine's loopback.
+    Loopback,
+    /// Any: the operator means it.
+    Any,
 }
 
 /// Looks up the addresses of a host.
@@ -52,15 +60,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 // === impl Outside ===
 
 impl Outside {
-    pub(super) fn new(config: config::Fetch) -> Self {
-        Self::with(config, Box::new(System))
+    pub(super) fn new(config: config::Fetch) -> Result<Self, TlsError> {
+        let trust = Trust::read(&config.ca_files)?;
+        Ok(Self::with(config, Box::new(System), trust))
     }
 
-    fn with(config: config::Fetch, names: Box<dyn Names>) -> Self {
+    fn with(config: config::Fetch, names: Box<dyn Names>, trust: Trust) -> Self {
         Self {
             config,
             names,
-            tls: OnceLock::new(),
+            trust,
         }
     }
 
@@ -68,60 +77,72 @@ impl Outside {
     pub(super) async fn connect(
         &self,
         target: &Target,
+        purpose: Purpose,
     ) -> Result<(Box<dyn Io>, IpAddr), FetchError> {
-        let addresses = self.allowed(target).await?;
-        let mut last = None;
-        for address in addresses {
-            // The address that was looked at, and not the name: it may lead elsewhere the next time.
-            match TcpStream::connect(address).await {
-                Ok(tcp) => return Ok((self.secure(target, tcp).await?, address.ip())),
-                Err(error) => last = Some(error),
-            }
-        }
-        let why = last.map_or_else(|| "it has no address".into(), |error| error.to_string());
-        Err(failed(target, why))
+        let addresses = self.allowed(target, purpose).await?;
+        // The addresses that were looked at, and not the name: it may lead elsewhere the next time.
+        let connected = dial(&addresses, TcpStream::connect).await;
+        let (tcp, address) = connected.map_err(|error| failed(target, error))?;
+        Ok((self.secure(target, tcp).await?, address.ip()))
     }
 
-    async fn allowed(&self, target: &Target) -> Result<Vec<SocketAddr>, FetchError> {
+    async fn allowed(
+        &self,
+        target: &Target,
+        purpose: Purpose,
+    ) -> Result<Vec<SocketAddr>, FetchError> {
         let Target { host, port, .. } = target;
         if is_internal(host.as_str()) {
             return Err(failed(target, "there is no such endpoint here"));
         }
-        let usual = target.endpoint.port.is_none();
-        if !self
-            .config
-            .allow
-            .iter()
-            .any(|allowed| allowed.covers(host, *port, usual))
-        {
+        let reach = self.reach(target, purpose)?;
+        let found = self.names.addresses(host.as_str(), *port).await;
+        let addresses = found.map_err(|error| failed(target, error))?;
+        let bad = addresses.iter().find_map(|found| reach.refuses(found.ip()));
+        if let Some(kind) = bad {
             return Err(FetchError::Refused(format!(
-                "{} may not be asked; `fetch: {{ allow: [...] }}` in gateway.yaml names the servers that may",
+                "{} has an address that is {kind}; if that is meant, set `fetch: {{ allow: [\"{host}:{port}\"], \
+                 allow_private: true }}` in gateway.yaml",
                 target.endpoint
             )));
         }
-        let found = self.names.addresses(host.as_str(), *port).await;
-        let addresses = found.map_err(|error| failed(target, error))?;
-        if !self.config.allow_private {
-            let bad = addresses
-                .iter()
-                .find_map(|found| address::refused(found.ip()));
-            if let Some(kind) = bad {
-                return Err(FetchError::Refused(format!(
-                    "{} has an address that is {kind}; if that is meant, set `fetch: {{ allow_private: true }}` in \
-                     gateway.yaml",
-                    target.endpoint
-                )));
-            }
+        if target.endpoint.scheme == Scheme::Http
+            && matches!(reach, Reach::Loopback)
+            && !addresses.iter().all(|found| found.ip().is_loopback())
+        {
+            return Err(plain(target));
         }
         Ok(addresses)
+    }
+
+    /// How far a request may reach, if the server may be asked at all. What the operator names may be asked for
+    /// everything; without being named, those who say who people are may, where nobody can listen or answer for them.
+    fn reach(&self, target: &Target, purpose: Purpose) -> Result<Reach, FetchError> {
+        let usual = target.endpoint.port.is_none();
+        let mut allowed = self.config.allow.iter();
+        if allowed.any(|allowed| allowed.covers(&target.host, target.port, usual)) {
+            return Ok(match self.config.allow_private {
+                true => Reach::Any,
+                false => Reach::Public,
+            });
+        }
+        match (purpose, target.endpoint.scheme) {
+            (Purpose::Policy, _) => Err(FetchError::Refused(format!(
+                "{} may not be asked; `fetch: {{ allow: [...] }}` in gateway.yaml names the servers that may",
+                target.endpoint
+            ))),
+            (Purpose::Identity, _) if self.config.loopback_providers => Ok(Reach::Loopback),
+            (Purpose::Identity, Scheme::Https) => Ok(Reach::Public),
+            (Purpose::Identity, _) => Err(plain(target)),
+        }
     }
 
     async fn secure(&self, target: &Target, tcp: TcpStream) -> Result<Box<dyn Io>, FetchError> {
         if target.endpoint.scheme == Scheme::Http {
             return Ok(Box::new(tcp));
         }
-        let tls = self.tls.get_or_init(|| self.tls());
-        let tls = tls.as_ref().map_err(|why| failed(target, why))?;
+        let tls = self.trust.connector();
+        let tls = tls.map_err(|why| failed(target, why))?;
         let bare = target
             .host
             .as_str()
@@ -129,27 +150,44 @@ impl Outside {
             .trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(target, error))?;
         let connected = tls.connect(name, tcp).await;
-        Ok(Box::new(connected.map_err(|error| failed(target, error))?))
+        let connected = connected.map_err(|error| failed(target, distrusted(&error)))?;
+        Ok(Box::new(connected))
     }
+}
 
-    fn tls(&self) -> Result<TlsConnector, String> {
-        let mut roots = RootCertStore::empty();
-        // Systems keep some that no program can use; what is missing shows when a server is not trusted.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for file in &self.config.ca_files {
-            let bad =
-                |error: &dyn fmt::Display| format!("fetch.ca_files: {}: {error}", file.display());
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))? {
-                let certificate = certificate.map_err(|error| bad(&error))?;
-                roots.add(certificate).map_err(|error| bad(&error))?;
-            }
+// === impl Reach ===
+
+impl Reach {
+    /// Why an address is out of reach.
+    fn refuses(&self, address: IpAddr) -> Option<&'static str> {
+        match self {
+            Self::Public => address::refused(address),
+            Self::Loopback if address.is_loopback() => None,
+            Self::Loopback => address::refused(address),
+            Self::Any => None,
         }
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+fn plain(target: &Target) -> FetchError {
+    FetchError::Refused(format!(
+        "{} says over plain http who people are, so that anybody on the way can lie; use https, or name the server in \
+         `fetch: {{ allow: [\"{}:{}\"] }}` in gateway.yaml",
+        target.endpoint, target.host, target.port
+    ))
+}
+
+/// What went wrong with TLS, and what to do if the server shows a certificate that nobody here knows.
+fn distrusted(error: &io::Error) -> String {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
+            format!(
+                "{error}; if it has a certificate authority of its own, add its PEM file to `fetch: {{ ca_files: [...] }}` in \
+             gateway.yaml"
+            )
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -159,7 +197,10 @@ fn failed(target: &Target, why: impl fmt::Display) -> FetchError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use super::*;
 
@@ -181,21 +222,39 @@ mod tests {
         allow_private: bool,
         told: Vec<&'static [&'static str]>,
     ) -> (Outside, Arc<AtomicUsize>) {
-        let allow = ["api.example.com", "*.example.org:8443"];
         let config = config::Fetch {
-            allow: allow.iter().map(|text| text.parse().unwrap()).collect(),
             allow_private,
-            ca_files: Vec::new(),
+            ..config::Fetch::default()
         };
+        with(config, told)
+    }
+
+    fn with(
+        config: config::Fetch,
+        told: Vec<&'static [&'static str]>,
+    ) -> (Outside, Arc<AtomicUsize>) {
+        let allow = ["api.example.com", "*.example.org:8443"];
+        let allow = allow.iter().map(|text| text.parse().unwrap()).collect();
+        let config = config::Fetch { allow, ..config };
         let asked = Arc::<AtomicUsize>::default();
-        (
-            Outside::with(config, Box::new(Told(told, Arc::clone(&asked)))),
-            asked,
-        )
+        let names = Box::new(Told(told, Arc::clone(&asked)));
+        let trust = Trust::read(&[]).unwrap();
+        (Outside::with(config, names, trust), asked)
     }
 
     async fn allowed(outside: &Outside, url: &str) -> Result<Vec<SocketAddr>, FetchError> {
-        outside.allowed(&Target::parse(url).unwrap()).await
+        let target = Target::parse(url).unwrap();
+        outside.allowed(&target, Purpose::Policy).await
+    }
+
+    /// Why a provider may not be asked; empty if it may.
+    async fn refusal(outside: &Outside, url: &str) -> String {
+        let target = Target::parse(url).unwrap();
+        match outside.allowed(&target, Purpose::Identity).await {
+            Ok(_) => String::new(),
+            Err(FetchError::Refused(why)) => why,
+            Err(other) => panic!("{url}: {other}"),
+        }
     }
 
     #[tokio::test]
@@ -256,5 +315,83 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         let second = allowed(&outside, "http://api.example.com/").await;
         assert!(matches!(second, Err(FetchError::Refused(_))), "{second:?}");
+    }
+
+    #[tokio::test]
+    async fn a_provider_need_not_be_named_if_it_speaks_https_from_a_public_address() {
+        let (public, _) = outside(false, vec![&["1.1.1.1", "2606:4700::1111"]]);
+        assert_eq!(refusal(&public, "https://id.example.net/keys").await, "");
+        assert_eq!(refusal(&public, "https://id.example.net:9443/").await, "");
+        let plain = refusal(&public, "http://id.example.net/").await;
+        assert!(
+            plain.contains(
+                "use https, or name the server in `fetch: { allow: [\"id.example.net:80\"] }`"
+            ),
+            "{plain}"
+        );
+        // Named, it may do without.
+        assert_eq!(refusal(&public, "http://api.example.com/").await, "");
+    }
+
+    #[tokio::test]
+    async fn a32_a_a_provider_behind_the_gateway_is_refused_unless_the_operator_names_it() {
+        let behind: [(&'static [&'static str], _); 6] = [
+            (&["127.0.0.1"], "loopback"),
+            (&["::1"], "loopback"),
+            (&["169.254.169.254"], "link-local"),
+            (&["10.0.0.1"], "private"),
+            (&["::ffff:10.0.0.1"], "private"),
+            (&["1.1.1.1", "192.168.0.1"], "private"),
+        ];
+        for (addresses, kind) in behind {
+            let why = refusal(
+                &outside(false, vec![addresses]).0,
+                "https://id.example.net/",
+            )
+            .await;
+            assert!(why.contains(&format!("an address that is {kind}")), "{why}");
+            assert!(
+                why.contains("`fetch: { allow: [\"id.example.net:443\"], allow_private: true }`"),
+                "{why}"
+            );
+            // To allow private addresses is to allow them to the servers that are named.
+            let (private, _) = outside(true, vec![addresses]);
+            assert_ne!(refusal(&private, "https://id.example.net/").await, "");
+            assert_eq!(refusal(&private, "https://api.example.com/").await, "");
+            assert_eq!(refusal(&private, "http://api.example.com/").await, "");
+        }
+    }
+
+    #[tokio::test]
+    async fn a32_c_a_provider_is_checked_at_each_lookup() {
+        let (outside, asked) = outside(false, vec![&["1.1.1.1"], &["127.0.0.1"]]);
+        assert_eq!(refusal(&outside, "https://id.example.net/").await, "");
+        assert_ne!(refusal(&outside, "https://id.example.net/").await, "");
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn an_embedded_gateway_asks_providers_of_the_same_machine_and_no_further() {
+        let at = |addresses: &'static [&'static str]| {
+            let config = config::Fetch {
+                loopback_providers: true,
+                ..config::Fetch::default()
+            };
+            with(config, vec![addresses]).0
+        };
+        let local = at(&["127.0.0.1", "::1"]);
+        assert_eq!(refusal(&local, "http://localhost:9000/").await, "");
+        assert_eq!(refusal(&local, "https://localhost:9000/").await, "");
+        assert!(allowed(&local, "http://localhost:9000/").await.is_err());
+        assert_ne!(
+            refusal(&at(&["10.0.0.1"]), "https://id.example.net/").await,
+            ""
+        );
+        let mixed = at(&["127.0.0.1", "1.1.1.1"]);
+        assert_ne!(refusal(&mixed, "http://id.example.net/").await, "");
+        assert_eq!(
+            refusal(&at(&["1.1.1.1"]), "https://id.example.net/").await,
+            ""
+        );
     }
 }
