@@ -34,6 +34,7 @@ mod forwarded;
 mod grpc;
 mod http1;
 mod http2;
+mod identity;
 mod isolation;
 mod limits;
 mod policy;

@@ -16,12 +16,17 @@
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`operator`]: questions to the admin listener
+//! - [`OidcProvider`]: an identity provider; [`Browser`]: what a person has, without JavaScript
 //! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
 //!
 //! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
 
 mod agent;
+#[allow(dead_code)] // the attacks on signing in use the rest of it
+pub(crate) mod browser;
 pub(crate) mod command;
+#[allow(dead_code)] // the attacks on signing in use the rest of it
+pub(crate) mod cookie_jar;
 mod curl;
 mod deployed;
 pub(crate) mod gateway;
@@ -32,6 +37,8 @@ pub(crate) mod lines;
 pub(crate) mod named;
 pub(crate) mod operator;
 mod process;
+#[allow(dead_code)] // the attacks on signing in use the rest of it
+pub(crate) mod provider;
 mod public;
 pub(crate) mod raw;
 mod raw_service;
@@ -46,10 +53,14 @@ pub(crate) mod visitor;
 use std::{future::Future, time::Duration};
 
 pub(crate) use agent::{Agent, event};
+#[allow(unused_imports)] // as above
+pub(crate) use browser::{Ask, Browser, Page};
 pub(crate) use curl::{CurlOutput, curl};
 pub(crate) use deployed::{Deployed, listening};
 pub(crate) use gateway::{Gateway, token_of};
 pub(crate) use process::AditProcess;
+#[allow(unused_imports)] // as above
+pub(crate) use provider::{CLIENT_SECRET, OidcProvider};
 pub(crate) use public::Public;
 pub(crate) use raw_service::{RawConn, RawService, SWITCHING};
 pub(crate) use service::{Received, Service, mebibyte, pattern};
