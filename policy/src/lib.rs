@@ -21,6 +21,7 @@
 //! | [`identity`] | who sends a request, as an action has found out |
 //! | `jose` | signed tokens, and the keys that providers publish |
 //! | `login` | people who sign in at a provider |
+//! | [`password`] | hashes of passwords: read, compared, made |
 //! | [`webhook`] | how providers sign what they send, and whether they did |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
 //! | [`endpoint_url`] | the address of an endpoint |
@@ -92,6 +93,7 @@ pub mod limit;
 mod login;
 pub mod memory;
 mod nearest;
+pub mod password;
 pub mod secret;
 pub mod size;
 #[cfg(test)]
