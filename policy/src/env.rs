@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::Rng;
 
 pub use fetch::{Fetch, FetchError, Fetched, NoFetch, Purpose, ToFetch};
-pub use keys::{BadKey, Keyring, Keys, OwnKeys};
+pub use keys::{BadKey, Keyring, Keys, OwnKeys, SigningKey};
 pub use secrets::{NoSecrets, Secrets};
 pub use sessions::{Ended, InMemory, SessionKeys, Sessions};
 use state::States;

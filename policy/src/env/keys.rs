@@ -1,5 +1,7 @@
 //! The gateway's keys: what seals cookies and states, and what signs assertions.
 
+mod signing;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -8,6 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
 
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub use self::signing::SigningKey;
 use super::Random;
 
 /// Bytes of a sealing key.
@@ -21,9 +27,11 @@ pub trait Keyring: fmt::Debug + Send + Sync {
     fn keys(&self) -> Arc<Keys>;
 }
 
-/// Keys of one moment: the first of each kind is used, the others are still accepted.
+/// Keys of one moment: the first of each kind is used. What the other sealing keys have sealed still opens, and the
+/// other signing keys are published: what they have signed still lives, or their turn comes soon.
 pub struct Keys {
     sealing: Vec<Sealing>,
+    signing: Vec<SigningKey>,
 }
 
 struct Sealing {
@@ -46,7 +54,7 @@ pub struct OwnKeys {
 // === impl Keys ===
 
 impl Keys {
-    /// Keys of these bytes, the newest first.
+    /// Sealing keys of these bytes, the one that seals first.
     ///
     /// # Errors
     /// When there is none, or one has not 32 bytes.
@@ -55,8 +63,32 @@ impl Keys {
         let sealing: Vec<_> = sealing.collect::<Result<_, _>>()?;
         match sealing.is_empty() {
             true => Err(BadKey("there is no sealing key")),
-            false => Ok(Self { sealing }),
+            false => Ok(Self {
+                sealing,
+                signing: Vec::new(),
+            }),
         }
+    }
+
+    /// The same with these signing keys, the one that signs first.
+    pub fn signing(self, signing: Vec<SigningKey>) -> Self {
+        Self { signing, ..self }
+    }
+
+    /// A compact JWS (RFC 7515) of these claims, ES256; `None` if there is no key to sign with.
+    pub fn sign(&self, claims: &impl Serialize) -> Option<String> {
+        self.signing.first()?.sign(claims)
+    }
+
+    /// The name of the key that signs: what was signed with another may be out of date.
+    pub fn signing_id(&self) -> &str {
+        self.signing.first().map_or("", SigningKey::id)
+    }
+
+    /// The public halves of all signing keys, as a JSON Web Key Set (RFC 7517 §5).
+    pub fn jwks(&self) -> String {
+        let keys: Vec<Value> = self.signing.iter().map(SigningKey::jwk).collect();
+        json!({ "keys": keys }).to_string()
     }
 
     /// Encrypts and authenticates (AES-256-GCM), as text for cookies and URLs. It opens with the same `context` only.
@@ -130,7 +162,10 @@ impl Keyring for OwnKeys {
             let mut bytes = [0; KEY_LEN];
             self.random.fill(&mut bytes);
             let sealing = Sealing::new(&bytes).into_iter().collect();
-            Arc::new(Keys { sealing })
+            // Without one, nothing is signed, and whoever wants it is told.
+            let signing = SigningKey::generate().and_then(|key| SigningKey::from_pkcs8(&key));
+            let signing = signing.into_iter().collect();
+            Arc::new(Keys { sealing, signing })
         };
         Arc::clone(self.made.get_or_init(make))
     }
@@ -138,6 +173,8 @@ impl Keyring for OwnKeys {
 
 #[cfg(test)]
 mod tests {
+    use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+
     use super::*;
     use crate::testing::ENV;
 
@@ -166,5 +203,58 @@ mod tests {
             "a sealing key has 32 bytes"
         );
         assert!(Keys::new(&[]).is_err());
+    }
+
+    #[test]
+    fn what_is_signed_is_verified_with_the_key_of_the_set_that_it_names() {
+        let [old, new] =
+            [(); 2].map(|()| SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap());
+        let ids = [new.id().to_owned(), old.id().to_owned()];
+        let keys = Keys::new(&[&[1; KEY_LEN]]).unwrap().signing(vec![new, old]);
+        let token = keys.sign(&json!({ "sub": "alice" })).unwrap();
+        let [header, claims, signature] = &token.split('.').collect::<Vec<_>>()[..] else {
+            panic!("{token}");
+        };
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();
+        let header: Value = serde_json::from_slice(&decode(header)).unwrap();
+        assert_eq!(
+            header,
+            json!({ "alg": "ES256", "kid": ids[0], "typ": "JWT" })
+        );
+        assert_eq!(decode(claims), br#"{"sub":"alice"}"#);
+        let set: Value = serde_json::from_str(&keys.jwks()).unwrap();
+        assert_eq!(set["keys"].as_array().unwrap().len(), 2);
+        for (key, id) in set["keys"].as_array().unwrap().iter().zip(&ids) {
+            assert_eq!(key["kid"], **id);
+            assert!(key.get("d").is_none(), "the private half stays here");
+            let coordinate = |name: &str| decode(key[name].as_str().unwrap());
+            let point = [vec![4], coordinate("x"), coordinate("y")].concat();
+            let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+            let signed = token.rsplit_once('.').unwrap().0;
+            let verified = public.verify(signed.as_bytes(), &decode(signature));
+            assert_eq!(verified.is_ok(), *id == ids[0]);
+        }
+    }
+
+    #[test]
+    fn a_key_is_named_by_its_thumbprint() {
+        // The members in this order and without spaces: RFC 7638 §3.
+        let key = SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap();
+        let jwk = key.jwk();
+        let members = format!(
+            r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#,
+            jwk["x"], jwk["y"]
+        );
+        let hash = digest(&SHA256, members.as_bytes());
+        assert_eq!(key.id(), URL_SAFE_NO_PAD.encode(hash));
+        assert_eq!(format!("{key:?}"), format!("SigningKey({:?})", key.id()));
+    }
+
+    #[test]
+    fn no_key_signs_nothing() {
+        let keys = Keys::new(&[&[1; KEY_LEN]]).unwrap();
+        assert_eq!(keys.sign(&json!({})), None);
+        assert_eq!(keys.jwks(), r#"{"keys":[]}"#);
+        assert!(SigningKey::from_pkcs8(b"no key").is_err());
     }
 }
