@@ -20,6 +20,7 @@ use crate::{
         io::PublicIo,
     },
     http::Proxy,
+    keys,
 };
 
 /// How long lanes may take to say goodbye after everything else has ended.
@@ -95,6 +96,9 @@ async fn serve(start: Start) -> io::Result<()> {
         ));
     }
     tokio::spawn(take_arrivals(Arc::clone(&core), arrivals));
+    if index == 0 {
+        tokio::spawn(keys::keep(Arc::clone(&core.edge)));
+    }
     stop.cancelled().await;
     finish.send_replace(true);
     core.proxy.cleanup().await;

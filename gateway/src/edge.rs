@@ -28,6 +28,7 @@ use crate::{
         accept::Doorkeeper, gate::GateRules, head::HeadLimits, hello::Arrival, local_ca::LocalCa,
         tls::Certificates,
     },
+    keys::Keyring,
     pools::endpoints::{Endpoint, Endpoints},
     reload::{Loaded, Status},
 };
@@ -44,6 +45,7 @@ pub(crate) struct Edge {
     pub(crate) endpoints: Endpoints,
     pub(crate) sessions: Registry,
     pub(crate) names: Names,
+    pub(crate) keyring: Arc<Keyring>,
     /// The one that all policies of this gateway are built in: what they count is kept there.
     pub(crate) policy_env: Env,
     /// The same for exchanges, by how deep they lie.
@@ -76,6 +78,7 @@ impl Edge {
         local_ca: Option<LocalCa>,
         arrivals: Vec<mpsc::UnboundedSender<Arriving>>,
         fetcher: &Fetcher,
+        keyring: Arc<Keyring>,
     ) -> Result<Self, StartError> {
         let limits = &config.limits;
         let data_dir = |source: io::Error| StartError::DataDir {
@@ -91,6 +94,7 @@ impl Edge {
             endpoints: Endpoints::declare(loaded.declared()),
             sessions: Registry::new(limits.sessions),
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
+            keyring,
             policy_env: loaded.env.clone(),
             envs: fetcher.envs(&loaded.env),
             policies: ArcSwap::from_pointee(loaded.status()),

@@ -26,6 +26,7 @@ use crate::{
         local_ca::LocalCa,
         tls::{Certificates, TlsError},
     },
+    keys::{Keyring, KeysError},
     reload::{self, ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
 };
 
@@ -69,6 +70,9 @@ pub enum StartError {
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The keys in the data directory cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// Policies have mistakes; each is told.
     #[error(transparent)]
     Policies(#[from] ConfigErrors),
@@ -127,12 +131,17 @@ impl Gateway {
             .as_ref()
             .map(|ca| (ca.file().to_owned(), ca.certificate()));
         let fetcher = Fetcher::new(&config.fetch)?;
-        let loaded = Loaded::of(&mut config, fetcher.env(), &mut reload::log)?;
+        let env = fetcher.env();
+        let keyring = Arc::new(Keyring::open(&config.data_dir, env.clock().now())?);
+        let env = env.with_keys(Arc::<Keyring>::clone(&keyring));
+        let loaded = Loaded::of(&mut config, env, &mut reload::log)?;
         let (addresses, listeners) = listen(&config, cores)?;
         let admin = config.listen.admin.map(Admin::bind).transpose()?;
         let (arrivals, arriving): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
-        let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals, &fetcher)?;
+        let edge = Edge::new(
+            config, &loaded, addresses, local_ca, arrivals, &fetcher, keyring,
+        )?;
         let edge = Arc::new(edge);
         fetcher.serve(&edge);
         let gateway = Self {

@@ -10,7 +10,8 @@
 //!
 //! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `admin` tells the operator
 //! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside
-//! another process, [`token`] the agents' credentials, `work` what policies do beside the exchanges.
+//! another process, [`token`] the agents' credentials, `keys` what seals cookies and
+//! signs assertions, `work` what policies do beside the exchanges.
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
@@ -35,6 +36,7 @@ mod fetch;
 mod front;
 mod gateway;
 mod http;
+mod keys;
 mod pools;
 mod reload;
 pub mod token;
@@ -44,4 +46,5 @@ pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, EmbeddedOptions};
 pub use front::tls::TlsError;
 pub use gateway::{Gateway, StartError};
+pub use keys::KeysError;
 pub use reload::{ConfigErrors, ReloadError, Reloaded, Watch};
