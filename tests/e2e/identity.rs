@@ -5,15 +5,25 @@ use serde_json::json;
 use crate::harness::{
     Browser, Gateway, OidcProvider,
     browser::{parameter, with_parameter},
+    chromium::Chromium,
+    glewlwyd::{self, Glewlwyd},
 };
 
 /// An authorization request of the client `edge`, whose verifier nobody knows.
 fn authorize(provider: &OidcProvider, gateway: &Gateway) -> String {
+    authorize_at(
+        &format!("{}/auth", provider.issuer()),
+        gateway,
+        "openid email profile",
+    )
+}
+
+fn authorize_at(endpoint: &str, gateway: &Gateway, scope: &str) -> String {
     let back = gateway.url("https://app.localhost/adit/oauth2/callback");
     let parameters = [
         ("client_id", "edge"),
         ("response_type", "code"),
-        ("scope", "openid email profile"),
+        ("scope", scope),
         ("redirect_uri", &back),
         ("state", "s t/a=te"),
         ("nonce", "n"),
@@ -23,9 +33,8 @@ fn authorize(provider: &OidcProvider, gateway: &Gateway) -> String {
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
         ),
     ];
-    let url = format!("{}/auth", provider.issuer());
     let add = |url: String, (name, value): &(&str, &str)| with_parameter(&url, name, Some(value));
-    parameters.iter().fold(url, add)
+    parameters.iter().fold(endpoint.to_owned(), add)
 }
 
 fn is_back(url: &str) -> bool {
@@ -137,4 +146,53 @@ async fn the_provider_does_what_it_is_told() {
     provider.start_again().await;
     let after = kids(&browser.get(&jwks).await);
     assert!(both.iter().all(|kid| !after.contains(kid)), "{after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_provider_signs_alice_in() {
+    if !glewlwyd::is_here() {
+        eprintln!("not run: glewlwyd has a package on Debian and its kin only");
+        return;
+    }
+    let gateway = Gateway::start().await;
+    let provider = Glewlwyd::start(&gateway).await;
+    provider
+        .register(&gateway, "edge", "https://app.localhost")
+        .await;
+    let mut alice = Browser::new(&gateway);
+    let discovery = format!("{}/.well-known/openid-configuration", provider.issuer());
+    let discovery = alice.get(&discovery).await.json();
+    assert_eq!(discovery["issuer"], provider.issuer());
+    let endpoint = discovery["authorization_endpoint"].as_str().unwrap();
+    let page = alice
+        .open(&authorize_at(endpoint, &gateway, "openid"))
+        .await;
+    let back = provider.sign_in(&mut alice, &page, "edge").await;
+    let back = back.location().expect("a way back");
+    assert!(
+        is_back(&back) && parameter(&back, "code").is_some(),
+        "{back}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chromium_signs_in_at_the_provider() {
+    let provider = OidcProvider::start(json!({ "interactive": true })).await;
+    let gateway = Gateway::start().await;
+    provider
+        .register(&gateway, "edge", "https://app.localhost")
+        .await;
+    let mut chromium = Chromium::start().await;
+    let mut tab = chromium.tab(0);
+    assert_eq!(tab.goto(&authorize(&provider, &gateway)).await, 200);
+    tab.fill("User", "alice").await;
+    tab.fill("Password", "alicepass").await;
+    tab.screenshot("provider-sign-in").await;
+    tab.click("Sign in").await;
+    assert_eq!(tab.heading().await, "Allow access");
+    tab.click("Allow").await;
+    let back = tab
+        .arrive(&gateway.url("https://app.localhost/adit/oauth2/callback"))
+        .await;
+    assert!(parameter(&back, "code").is_some(), "{back}");
 }

@@ -16,7 +16,7 @@
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`operator`]: questions to the admin listener
-//! - [`OidcProvider`]: an identity provider; [`Browser`]: what a person has, without JavaScript
+//! - [`OidcProvider`], [`glewlwyd`]: identity providers; [`Browser`]: what a person has, without JavaScript; [`chromium`]: with it
 //! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
 //!
 //! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
@@ -24,12 +24,15 @@
 mod agent;
 #[allow(dead_code)] // the attacks on signing in use the rest of it
 pub(crate) mod browser;
+#[allow(dead_code)] // the attacks on signing in use the rest of it
+pub(crate) mod chromium;
 pub(crate) mod command;
 #[allow(dead_code)] // the attacks on signing in use the rest of it
 pub(crate) mod cookie_jar;
 mod curl;
 mod deployed;
 pub(crate) mod gateway;
+pub(crate) mod glewlwyd;
 pub(crate) mod h2;
 pub(crate) mod h2raw;
 pub(crate) mod hand_agent;
