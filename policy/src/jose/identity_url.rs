@@ -16,7 +16,7 @@ impl IdentityUrl {
     }
 
     /// Where a redirect leads: to the same origin, or nowhere.
-    pub(super) fn redirected(&self, location: &str) -> Result<Self, String> {
+    pub(crate) fn redirected(&self, location: &str) -> Result<Self, String> {
         let next = self.0.resolve(location)?;
         match next.same_origin(&self.0) {
             true => Ok(Self(next)),
