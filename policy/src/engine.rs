@@ -328,7 +328,7 @@ impl Step {
     }
 
     fn begin(&self, phase: Phase, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        exchange.memory.want_results(self.results_wanted);
+        exchange.memory.begin_action(self.results_wanted);
         match phase {
             Phase::OnTcpConnect => self.action.on_tcp_connect(exchange),
             Phase::OnHttpRequest => self.action.on_http_request(exchange),

@@ -16,7 +16,7 @@ use rand::Rng;
 
 pub use fetch::{Fetch, FetchError, Fetched, NoFetch, Purpose, ToFetch};
 pub use keys::{BadKey, Keyring, Keys, OwnKeys, SigningKey};
-pub use secrets::{NoSecrets, Secrets};
+pub use secrets::{KnownSecrets, NoSecrets, Secrets};
 pub use sessions::{Ended, InMemory, SessionKeys, Sessions};
 use state::States;
 pub use work::{Busy, NoWork, Work};

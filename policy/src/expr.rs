@@ -34,7 +34,7 @@ mod tests;
 pub use error::EvalError;
 pub use expression::Expression;
 pub(crate) use expression::{is_true, of_any_type};
-pub(crate) use field::{Field, FromText, Interpolated, interpolation, unusable};
+pub(crate) use field::{Field, FromText, Interpolated, interpolation, unusable, unusable_made};
 pub(crate) use foregone::never;
 pub use map::Map;
 pub(crate) use template::{Part, Piece, Template, pieces};

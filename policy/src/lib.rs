@@ -96,6 +96,7 @@ mod nearest;
 pub mod password;
 pub mod secret;
 pub mod size;
+mod taint;
 #[cfg(test)]
 mod testing;
 pub mod tools;
@@ -104,3 +105,4 @@ pub mod verdict;
 pub mod webhook;
 
 pub use engine::{BuildError, LoadError, Policy, RuleOutline};
+pub use taint::Taint;

@@ -1,16 +1,23 @@
 //! What a policy remembers of one exchange: its variables, the results of its actions, and the trace if one is kept.
 
+mod parts;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
-use crate::expr::Value;
+use crate::exchange::HeaderEdit;
+use crate::expr::{Key, Value};
 use crate::identity::Identity;
+use crate::taint::{Taint, Taints};
 use crate::trace::{ShadowRecord, Trace};
+
+pub use parts::SecretParts;
 
 /// Most bytes of all `vars` of one phase together; beyond, the phase fails.
 pub(crate) const VARS_MAX: usize = 4 << 20;
@@ -18,9 +25,13 @@ pub(crate) const VARS_MAX: usize = 4 << 20;
 /// Travels with an exchange from one phase of a policy to the next. Each policy has its own.
 #[derive(Debug, Default)]
 pub struct Memory {
-    vars: Vec<(Arc<str>, Value<'static>)>,
-    results: Vec<(&'static str, Value<'static>)>,
+    vars: Vec<Var>,
+    results: Vec<Left>,
     wants_results: bool,
+    /// How often secrets were read, or something that came from them.
+    touches: Spent,
+    /// Only if there are any.
+    secret_parts: Mutex<Option<Box<SecretParts>>>,
     spent: Spent,
     /// Bytes that were written to the log.
     logged: Spent,
@@ -39,6 +50,22 @@ pub struct Memory {
     identity: Option<Arc<Identity>>,
 }
 
+/// A variable. Its `Debug` shows no secret.
+#[derive(Clone)]
+struct Var {
+    name: Arc<str>,
+    value: Value<'static>,
+    taint: Taint,
+}
+
+/// What an action left. Its `Debug` shows no secret.
+#[derive(Clone)]
+struct Left {
+    name: &'static str,
+    value: Value<'static>,
+    taints: Taints,
+}
+
 /// What rules did with the messages of an event stream.
 #[derive(Debug, Default)]
 pub struct Messages {
@@ -46,6 +73,8 @@ pub struct Messages {
     pub trace: Trace,
     /// What rules in shadow mode would have done.
     pub shadow: Vec<ShadowRecord>,
+    /// Whether they put something into the body that came from a secret.
+    pub body: Taint,
 }
 
 /// How much of something was used. One thread counts at a time, so nothing is locked for it.
@@ -85,13 +114,19 @@ impl Memory {
     pub fn of_connection(&self) -> Self {
         Self {
             results: self.results.clone(),
+            touches: Spent(AtomicU64::new(self.touches.total())),
             ..Self::default()
         }
     }
 
-    /// The same for a policy inside of another one, which has found out who the caller is.
+    /// The same for a policy inside of another one, which has found out who the caller is and may have put secrets into
+    /// the request.
     pub fn inherit_identity(&mut self, outer: &Self) {
         self.identity.clone_from(&outer.identity);
+        if outer.has_secrets() {
+            self.touches.add(1);
+            self.secret_parts = Mutex::new(outer.copied_parts());
+        }
     }
 
     /// Who the caller is, if an action has found out.
@@ -123,14 +158,14 @@ impl Memory {
         &self.shadow
     }
 
-    /// The variables that `set-vars` has set in the phase that ran last.
-    pub fn vars(&self) -> impl Iterator<Item = (&str, &Value<'static>)> {
-        self.vars.iter().map(|(name, value)| (&**name, value))
+    /// The variables that `set-vars` has set in the phase that ran last, as they may be shown.
+    pub fn vars(&self) -> impl Iterator<Item = (&str, Cow<'_, Value<'static>>)> {
+        self.vars.iter().map(|var| (&*var.name, var.shown()))
     }
 
-    /// What the actions left under `actions.ngrok.`.
-    pub fn results(&self) -> impl Iterator<Item = (&'static str, &Value<'static>)> {
-        self.results.iter().map(|(name, value)| (*name, value))
+    /// What the actions left under `actions.ngrok.`, as it may be shown.
+    pub fn results(&self) -> impl Iterator<Item = (&'static str, Cow<'_, Value<'static>>)> {
+        self.results.iter().map(|left| (left.name, left.shown()))
     }
 
     /// Tells everybody who waits for it how the exchange ended.
@@ -185,44 +220,164 @@ impl Memory {
         self.wants_results || self.trace.is_some()
     }
 
-    pub(crate) fn want_results(&mut self, wanted: bool) {
-        self.wants_results = wanted;
+    /// An action begins, and its results are wanted or not.
+    pub(crate) fn begin_action(&mut self, results_wanted: bool) {
+        self.wants_results = results_wanted;
+        if self.has_secrets() {
+            self.mark_parts(|parts| parts.action = Taint::None);
+        }
     }
 
-    /// Leaves something under `actions.ngrok.<name>` in the place of what the last run left.
+    /// Leaves something under `actions.ngrok.<name>` in the place of what the last run left. If the action has read a
+    /// secret, nothing of it is ever shown; [`Self::set_marked_result`] tells apart what may be.
     pub(crate) fn set_result(&mut self, name: &'static str, value: Value<'static>) {
-        match self.results.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => self.results.push((name, value)),
+        let taint = self.action_taint();
+        self.set_marked_result(name, value, Taints::whole(taint));
+    }
+
+    /// The same, where only these parts came from secrets: `Taints::fields(&["access_token"])`.
+    pub(crate) fn set_marked_result(
+        &mut self,
+        name: &'static str,
+        value: Value<'static>,
+        taints: Taints,
+    ) {
+        if !taints.is_empty() {
+            self.touches.add(1);
+        }
+        let left = Left {
+            name,
+            value,
+            taints,
+        };
+        match self.results.iter_mut().find(|known| known.name == name) {
+            Some(old) => *old = left,
+            None => self.results.push(left),
         }
     }
 
     pub(crate) fn result(&self, name: &str) -> Option<&Value<'static>> {
-        let (_, value) = self.results.iter().find(|(known, _)| *known == name)?;
-        Some(value)
+        self.left(name).map(|left| &left.value)
     }
 
-    /// Sets a variable; `Err` if all together would take too much room.
+    /// The same as it may be shown.
+    pub(crate) fn shown_result(&self, name: &str) -> Option<Cow<'_, Value<'static>>> {
+        self.left(name).map(Left::shown)
+    }
+
+    fn left(&self, name: &str) -> Option<&Left> {
+        self.results.iter().find(|left| left.name == name)
+    }
+
+    /// Whether the part of a result came from a secret.
+    pub(crate) fn taint_of_result(&self, name: &str, path: &[Key<'_>]) -> Taint {
+        match self.left(name) {
+            Some(left) if !left.taints.is_empty() => left.taints.at(path),
+            _ => Taint::None,
+        }
+    }
+
+    /// An expression has read a secret, or something that came from one.
+    pub(crate) fn touch_secret(&self, taint: Taint) {
+        self.touches.add(1);
+        self.mark_parts(|parts| parts.action = std::mem::take(&mut parts.action).and(taint));
+    }
+
+    /// Of all that the running action has read so far.
+    pub(crate) fn action_taint(&self) -> Taint {
+        match self.has_secrets() {
+            true => self.secret_parts().action,
+            false => Taint::None,
+        }
+    }
+
+    /// Whether anything in this exchange came from a secret.
+    pub(crate) fn has_secrets(&self) -> bool {
+        self.touches.total() > 0
+    }
+
+    /// Where secrets went, apart from variables and results.
+    pub fn secret_parts(&self) -> SecretParts {
+        self.copied_parts()
+            .map_or_else(Default::default, |parts| *parts)
+    }
+
+    /// Adds to them.
+    pub(crate) fn mark_parts(&self, add: impl FnOnce(&mut SecretParts)) {
+        add(self.parts().get_or_insert_default());
+    }
+
+    fn copied_parts(&self) -> Option<Box<SecretParts>> {
+        self.parts().clone()
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Option<Box<SecretParts>>> {
+        let parts = &self.secret_parts;
+        parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks the value of a header line that came from a secret. It stays marked wherever it goes.
+    pub(crate) fn mark_line(&self, line: &mut HeaderValue, taint: Taint) {
+        if taint.is_secret() {
+            line.set_sensitive(true);
+            self.mark_parts(|parts| parts.add_line(line, taint));
+        }
+    }
+
+    /// Whether the value of a header line came from a secret.
+    pub(crate) fn taint_of_line(&self, line: &HeaderValue) -> Taint {
+        match line.is_sensitive() {
+            true => self.secret_parts().of_line(line),
+            false => Taint::None,
+        }
+    }
+
+    /// A change of a header as it may be shown.
+    pub(crate) fn shown_edit(&self, edit: &HeaderEdit) -> HeaderEdit {
+        let mut shown = edit.clone();
+        if let HeaderEdit::Set { value, .. } | HeaderEdit::Append { value, .. } = &mut shown
+            && value.is_sensitive()
+        {
+            let taint = self.taint_of_line(value).to_string();
+            *value = HeaderValue::from_str(&taint).unwrap_or(HeaderValue::from_static("[secret]"));
+        }
+        shown
+    }
+
+    /// Sets a variable that came from a secret or not; `Err` if all together would take too much room.
     pub(crate) fn set_var(
         &mut self,
         name: &Arc<str>,
         value: Value<'static>,
+        taint: Taint,
     ) -> Result<(), VarsFull> {
-        let others = self.vars.iter().filter(|(known, _)| known != name);
-        let taken: usize = others.map(|(_, value)| value.weight()).sum();
+        let others = self.vars.iter().filter(|var| var.name != *name);
+        let taken: usize = others.map(|var| var.value.weight()).sum();
         if value.weight().saturating_add(taken) > VARS_MAX {
             return Err(VarsFull);
         }
-        match self.vars.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value,
-            None => self.vars.push((Arc::clone(name), value)),
+        match self.vars.iter_mut().find(|var| var.name == *name) {
+            Some(old) => (old.value, old.taint) = (value, taint),
+            None => self.vars.push(Var {
+                name: Arc::clone(name),
+                value,
+                taint,
+            }),
         }
         Ok(())
     }
 
     pub(crate) fn var(&self, name: &str) -> Option<&Value<'static>> {
-        let (_, value) = self.vars.iter().find(|(known, _)| &**known == name)?;
-        Some(value)
+        self.kept(name).map(|var| &var.value)
+    }
+
+    /// Whether a variable came from a secret.
+    pub(crate) fn taint_of_var(&self, name: &str) -> Taint {
+        self.kept(name).map_or(Taint::None, |var| var.taint.clone())
+    }
+
+    fn kept(&self, name: &str) -> Option<&Var> {
+        self.vars.iter().find(|var| &*var.name == name)
     }
 
     /// How many attempts a request of the policy's own has had, and what came of the last one, while it is decided
@@ -231,12 +386,18 @@ impl Memory {
         self.attempt.as_deref()
     }
 
-    pub(crate) fn set_attempt(&mut self, count: i64, last: Value<'static>) {
+    pub(crate) fn set_attempt(&mut self, count: i64, last: Value<'static>, taint: Taint) {
+        if taint.is_secret() {
+            self.mark_parts(|parts| parts.attempt = taint);
+        }
         self.attempt = Some(Box::new((count, last)));
     }
 
     pub(crate) fn end_attempts(&mut self) {
         self.attempt = None;
+        if self.has_secrets() {
+            self.mark_parts(|parts| parts.attempt = Taint::None);
+        }
     }
 
     /// The moment that stays the same for the whole phase.
@@ -280,9 +441,11 @@ impl Memory {
 
     /// Takes over what was traced of one message.
     pub(crate) fn add_message(&self, of: Self) {
+        let body = of.secret_parts().response_body;
         if let (Some(messages), Some(trace)) = (&self.messages, of.trace) {
             let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
             messages.trace.rules.extend(trace.rules);
+            messages.body = std::mem::take(&mut messages.body).and(body);
             messages.shadow.extend(of.shadow);
         }
     }
@@ -293,12 +456,46 @@ impl Memory {
             vars: self.vars.clone(),
             results: self.results.clone(),
             wants_results: self.wants_results,
+            touches: Spent(AtomicU64::new(self.touches.total())),
+            secret_parts: Mutex::new(self.copied_parts()),
             spent: Spent(AtomicU64::new(self.spent.total())),
             now: self.now.clone(),
             identity: self.identity.clone(),
             is_trial: true,
             ..Self::default()
         }
+    }
+}
+
+// === impl Var, Left ===
+
+impl Var {
+    fn shown(&self) -> Cow<'_, Value<'static>> {
+        match &self.taint {
+            Taint::None => Cow::Borrowed(&self.value),
+            secret => Cow::Owned(Value::text(secret.to_string())),
+        }
+    }
+}
+
+impl Left {
+    fn shown(&self) -> Cow<'_, Value<'static>> {
+        match self.taints.is_empty() {
+            true => Cow::Borrowed(&self.value),
+            false => Cow::Owned(self.taints.hide(&self.value)),
+        }
+    }
+}
+
+impl fmt::Debug for Var {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?}", self.name, self.shown())
+    }
+}
+
+impl fmt::Debug for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?}", self.name, self.shown())
     }
 }
 

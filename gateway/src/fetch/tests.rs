@@ -109,6 +109,7 @@ async fn fetch(outside: &Outside, url: &str) -> Result<Fetched, FetchError> {
         body: Bytes::new(),
         timeout: Duration::from_secs(10),
         max: 1024,
+        is_secret: false,
     };
     let target = Target::parse(url)?;
     ask_outside(outside, &target, request, Instant::now()).await

@@ -9,6 +9,7 @@ use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
 use crate::expr::Value;
+use crate::taint::Taints;
 
 /// Config of `add-headers`.
 #[derive(Debug, Deserialize)]
@@ -71,12 +72,18 @@ impl Action for AddHeaders {
 
 fn leave_results(exchange: &mut Exchange<'_>, lines: &[(HeaderName, HeaderValue)]) {
     if exchange.memory.wants_results() {
+        let mut taints = Taints::default();
+        for (name, value) in lines {
+            let taint = exchange.memory.taint_of_line(value);
+            taints.add(&["headers_added", name.as_str()], taint);
+        }
         let added = lines.iter().map(|(name, value)| {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
             (name.as_str().to_owned(), Value::text(text))
         });
         let added = Value::map([("headers_added", Value::map(added))]);
-        exchange.memory.set_result("add_headers", added);
+        let memory = &mut exchange.memory;
+        memory.set_marked_result("add_headers", added, taints);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::action::{Action, Config, Fault, Flow, Phase, Refusal, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
 use crate::expr::Value;
+use crate::taint::Taints;
 
 /// Most credentials; one more is refused.
 const CREDENTIALS_MAX: usize = 100;
@@ -69,7 +70,9 @@ impl Action for BasicAuth {
                 ("authorized", Value::Bool(is_authorized)),
             ]);
             let left = Value::map([("credentials", credentials)]);
-            exchange.memory.set_result("basic_auth", left);
+            // What the client sent, and whether it was right: nothing that a secret says.
+            let memory = &mut exchange.memory;
+            memory.set_marked_result("basic_auth", left, Taints::default());
         }
         if is_authorized {
             return Ok(Flow::Next);

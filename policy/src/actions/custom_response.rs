@@ -65,11 +65,16 @@ impl Action for CustomResponse {
 }
 
 impl CustomResponse {
-    fn answer(&self, exchange: &Exchange<'_>) -> Result<Flow, Fault> {
+    fn answer(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
         if let Some(ready) = &self.ready {
             return Ok(Flow::Answer(ready.clone()));
         }
-        let body = self.said.body.get("body", exchange)?;
+        let (body, taint) = self.said.body.marked("body", exchange)?;
+        if taint.is_secret() {
+            exchange
+                .memory
+                .mark_parts(|parts| parts.response_body = taint);
+        }
         let lines = self.said.headers.lines(exchange)?;
         let reply = reply(self.said.status_code, &body, lines);
         reply

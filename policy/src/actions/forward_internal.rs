@@ -68,8 +68,13 @@ impl Action for ForwardInternal {
 
 impl ForwardInternal {
     fn forward(&self, spoken: Scheme, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        let found = self.url.get("url", exchange);
-        let found = found.and_then(|destination| {
+        let found = self.url.marked("url", exchange);
+        let found = found.and_then(|(destination, taint)| {
+            if taint.is_secret() {
+                return Err(unusable(
+                    "where a request goes is seen by many; it cannot come from a secret".to_owned(),
+                ));
+            }
             let url = destination.into_owned().0;
             match speaks_http(url.scheme) == speaks_http(spoken) {
                 true => Ok(url),

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Vi
 
 use crate::action::Fault;
 use crate::exchange::Exchange;
-use crate::expr::{Field, FromText, Value, interpolation, unusable};
+use crate::expr::{Field, FromText, Value, interpolation, unusable_made};
 
 /// Most lines in one map; one more is refused.
 pub(super) const LINES_MAX: usize = 100;
@@ -130,8 +130,8 @@ pub(super) fn value(field: &Field<Line>, exchange: &Exchange<'_>) -> Result<Head
         Field::Fixed(line) => return Ok(line.0.clone()),
         Field::Computed(template) => template,
     };
-    let value = template
-        .value(exchange)
+    let (value, taint) = template
+        .marked(exchange)
         .map_err(|error| interpolation("headers", error))?;
     let text = match &value {
         Value::List(items) if items.iter().all(|item| item.as_str().is_some()) => {
@@ -140,8 +140,10 @@ pub(super) fn value(field: &Field<Line>, exchange: &Exchange<'_>) -> Result<Head
         }
         other => other.to_text(),
     };
-    let line = Line::from_text(&text).map_err(|reason| unusable("headers", &reason))?;
-    Ok(line.0)
+    let line = Line::from_text(&text);
+    let Line(mut line) = line.map_err(|reason| unusable_made("headers", &reason, &taint))?;
+    exchange.memory.mark_line(&mut line, taint);
+    Ok(line)
 }
 
 impl Headers {

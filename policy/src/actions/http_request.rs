@@ -141,7 +141,8 @@ impl HttpRequest {
         };
         let count = i64::try_from(attempts.len()).unwrap_or(i64::MAX);
         let last = Value::map(results::of(asked, Some(last)));
-        exchange.memory.set_attempt(count, last);
+        let taint = results::taint(asked, &exchange.memory);
+        exchange.memory.set_attempt(count, last, taint);
         condition
             .holds(exchange)
             .map_err(|error| Fault::Interpolation {

@@ -6,6 +6,7 @@ use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
 use crate::expr::{Tree, Value, json};
+use crate::taint::Taints;
 
 /// Longest line in bytes; the rest of it is cut.
 const LINE_MAX: usize = 16 << 10;
@@ -57,11 +58,13 @@ impl Action for Log {
 impl Log {
     fn log(&self, exchange: &mut Exchange<'_>) -> Flow {
         let failed = |error| Value::text(format!("<error: {error}>"));
-        let metadata = self.metadata.value_or(exchange, failed);
+        let metadata = self.metadata.shown(exchange, failed);
         write(exchange, &metadata);
         if exchange.memory.wants_results() {
             let left = Value::map([("metadata", metadata)]);
-            exchange.memory.set_result("log", left);
+            // Nothing in it came from a secret: it was made to be shown.
+            let memory = &mut exchange.memory;
+            memory.set_marked_result("log", left, Taints::default());
         }
         Flow::Next
     }

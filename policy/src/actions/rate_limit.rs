@@ -19,6 +19,7 @@ use crate::exchange::Exchange;
 use crate::expr::Value;
 use crate::go_duration::GoDuration;
 use crate::limit::{Algorithm, Limiter, Limiters, Outcome, Settings};
+use crate::taint::Taints;
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -109,7 +110,10 @@ impl Action for Running {
                 ("limited", Value::Bool(limited)),
                 ("error", error_value(None)),
             ]);
-            exchange.memory.set_result("rate_limit", result);
+            let mut taints = Taints::default();
+            taints.add(&["bucket_key"], exchange.memory.action_taint());
+            let memory = &mut exchange.memory;
+            memory.set_marked_result("rate_limit", result, taints);
         }
         let flow = match outcome {
             Outcome::Passed { .. } => Flow::Next,

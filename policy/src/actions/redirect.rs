@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, Visitor};
 
 use super::headers::Headers;
 use super::reference::resolved;
-use super::url_from_to::{Made, UrlPattern, UrlTo, replaced, results, unusable_url};
+use super::url_from_to::{Made, UrlPattern, UrlTo, leave_results, replaced, taint, unusable_url};
 use crate::action::{Action, Config, Fault, Flow, Phase, Reply, Unbuildable};
 use crate::canonical::{Target, percent};
 use crate::env::Env;
@@ -61,13 +61,15 @@ impl Action for Redirect {
                 Ok(Some(url)) => url.clone(),
                 _ => exchange.request()?.url(),
             };
-            let left = results(matches, shown, url.as_ref().err());
-            exchange.memory.set_result("redirect", left);
+            let fault = url.as_ref().err();
+            leave_results("redirect", matches, shown, fault, &mut exchange.memory);
         }
         let Some(url) = url? else {
             return Ok(Flow::Next);
         };
-        let location = HeaderValue::from_str(&url).map_err(unusable_url)?;
+        let mut location = HeaderValue::from_str(&url).map_err(unusable_url)?;
+        let memory = &exchange.memory;
+        memory.mark_line(&mut location, taint(memory));
         let mut reply = Reply::new(Bytes::new());
         *reply.status_mut() = self.status_code.0;
         for (name, value) in self.headers.lines(exchange)? {

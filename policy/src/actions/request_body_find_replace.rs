@@ -59,6 +59,12 @@ impl Action for Replace {
         let replaced = rules.apply(&plain)?;
         if !replaced.found.is_empty() {
             put(replaced.text.into_owned().into(), request)?;
+            let taint = exchange.memory.action_taint();
+            if taint.is_secret() {
+                exchange
+                    .memory
+                    .mark_parts(|parts| parts.request_body = taint);
+            }
         }
         leave_results(exchange, || results(&replaced.found));
         Ok(Flow::Next)

@@ -72,6 +72,12 @@ impl Action for Replace {
             });
         }
         let rules = self.0.get(exchange)?;
+        let taint = exchange.memory.action_taint();
+        if taint.is_secret() {
+            exchange
+                .memory
+                .mark_parts(|parts| parts.response_body = taint);
+        }
         let response = exchange.response_mut()?;
         for layer in Decode::all(response.head.lines(), BODY_MAX)? {
             response.transforms.push(Box::new(layer));

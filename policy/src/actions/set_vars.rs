@@ -70,8 +70,8 @@ impl SetVars {
     fn set(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
         for Entry { name, value } in &self.vars {
             let value = value.value(exchange);
-            let value = value.map_err(|error| interpolation("vars", error))?;
-            let kept = exchange.memory.set_var(name, value);
+            let (value, taint) = value.map_err(|error| interpolation("vars", error))?;
+            let kept = exchange.memory.set_var(name, value, taint);
             kept.map_err(|_| Fault::Other {
                 reason: format!("with `{name}`, the variables take more than {VARS_MAX} bytes"),
                 code: 2249,
@@ -215,7 +215,7 @@ mod tests {
         let vars: Vec<_> = exchange
             .memory
             .vars()
-            .map(|(name, value)| format!("{name}={}", encode(value)))
+            .map(|(name, value)| format!("{name}={}", encode(&value)))
             .collect();
         assert_eq!(
             vars,

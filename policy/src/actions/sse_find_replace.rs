@@ -92,6 +92,12 @@ impl Action for Replace {
                 });
             }
         }
+        let taint = exchange.memory.action_taint();
+        if taint.is_secret() {
+            exchange
+                .memory
+                .mark_parts(|parts| parts.response_body = taint);
+        }
         if exchange.memory.wants_results() {
             exchange
                 .memory

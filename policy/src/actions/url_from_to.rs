@@ -13,6 +13,8 @@ use crate::body::replacement::Replacement;
 use crate::exchange::Exchange;
 use crate::expr::pattern::compile;
 use crate::expr::{Field, FromText, Piece, Value, pieces, unusable};
+use crate::memory::Memory;
+use crate::taint::{Taint, Taints};
 
 /// Longest URL that an action may make, in bytes; beyond, the phase fails.
 const URL_MAX: usize = 8 << 10;
@@ -74,14 +76,33 @@ pub(super) fn replaced(
     }
 }
 
-/// What an action leaves: the URL that it ended with, and what went wrong.
-pub(super) fn results(matches: Vec<String>, url: String, fault: Option<&Fault>) -> Value<'static> {
+/// Leaves under `actions.ngrok.<name>` what matched, the URL that the action ended with, and what went wrong.
+pub(super) fn leave_results(
+    name: &'static str,
+    matches: Vec<String>,
+    url: String,
+    fault: Option<&Fault>,
+    memory: &mut Memory,
+) {
     let error = fault.map(|fault| (fault.code(), fault.to_string()));
-    Value::map([
+    let left = Value::map([
         ("matches", Value::texts(matches)),
         ("url", Value::text(url)),
         ("error", error_value(error)),
-    ])
+    ]);
+    let mut taints = Taints::default();
+    for field in ["matches", "url"] {
+        taints.add(&[field], taint(memory));
+    }
+    memory.set_marked_result(name, left, taints);
+}
+
+/// Whether the URL that was made came from a secret, the one that was there before included.
+pub(super) fn taint(memory: &Memory) -> Taint {
+    match memory.has_secrets() {
+        true => memory.action_taint().and(memory.secret_parts().target),
+        false => Taint::None,
+    }
 }
 
 /// What `to` has made is no URL that can be used.

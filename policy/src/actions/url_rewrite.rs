@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::url_from_to::{Made, UrlPattern, UrlTo, replaced, results, unusable_url};
+use super::url_from_to::{Made, UrlPattern, UrlTo, leave_results, replaced, taint, unusable_url};
 use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
 use crate::canonical::{TargetBuf, percent};
 use crate::env::Env;
@@ -47,11 +47,15 @@ impl Action for UrlRewrite {
             && (target.path(), target.query()) != (request.target.path(), request.target.query())
         {
             request.rewrite(target);
+            let taint = taint(&exchange.memory);
+            if taint.is_secret() {
+                exchange.memory.mark_parts(|parts| parts.target = taint);
+            }
         }
-        let url = exchange.memory.wants_results().then(|| exchange.request());
-        if let Some(url) = url {
-            let left = results(matches, url?.url(), fault.as_ref());
-            exchange.memory.set_result("url_rewrite", left);
+        if exchange.memory.wants_results() {
+            let url = exchange.request()?.url();
+            let fault = fault.as_ref();
+            leave_results("url_rewrite", matches, url, fault, &mut exchange.memory);
         }
         match fault {
             Some(fault) => Err(fault),

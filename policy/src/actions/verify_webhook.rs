@@ -15,6 +15,7 @@ use crate::exchange::{Exchange, Request};
 use crate::expr::{Field, Value};
 use crate::nearest::nearest;
 use crate::secret::Secret;
+use crate::taint::Taints;
 use crate::webhook::{Hmac, Incoming, LATER, PROVIDERS, Provider, Unverified, provider};
 
 /// The number of a refusal, and of the error among the results.
@@ -104,9 +105,9 @@ impl VerifyWebhook {
         }
         let verified = self.signer.get().verify(secret.expose(), &incoming);
         if exchange.memory.wants_results() {
-            exchange
-                .memory
-                .set_result("verify_webhook", result(&verified));
+            // Whether the secret fits, and nothing that it says.
+            let memory = &mut exchange.memory;
+            memory.set_marked_result("verify_webhook", result(&verified), Taints::default());
         }
         if verified.is_ok() || !self.enforce {
             return Ok(Flow::Next);

@@ -57,16 +57,19 @@ impl Before {
         exchange: &mut Exchange<'_>,
     ) {
         let result = step.results.and_then(|name| {
-            let value = exchange.memory.result(name)?;
-            Some((name, value.clone()))
+            let value = exchange.memory.shown_result(name)?;
+            Some((name, value.into_owned()))
         });
         let new_edits = edits(exchange).get(self.edits..).unwrap_or_default();
+        let memory = &exchange.memory;
+        let shown = |edit| memory.shown_edit(edit);
+        let new_target = target(exchange).filter(|target| Some(target) != self.target.as_ref());
         let told = ActionTrace {
             action,
             kind: step.kind,
             outcome: Outcome::of(flow),
-            edits: new_edits.to_vec(),
-            target: target(exchange).filter(|target| Some(target) != self.target.as_ref()),
+            edits: new_edits.iter().map(shown).collect(),
+            target: new_target.map(|target| memory.secret_parts().target.hide(target)),
             result,
             took: exchange.env.clock().elapsed().saturating_sub(self.clock),
         };

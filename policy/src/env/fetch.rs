@@ -28,8 +28,8 @@ pub enum Purpose {
     Identity,
 }
 
-/// A request to be sent.
-#[derive(Clone, Debug)]
+/// A request to be sent. Its `Debug` shows no secret.
+#[derive(Clone)]
 pub struct ToFetch {
     /// What it is sent for.
     pub purpose: Purpose,
@@ -45,6 +45,9 @@ pub struct ToFetch {
     pub timeout: Duration,
     /// A longer answer is an error.
     pub max: usize,
+    /// Whether the URL or the body came from a secret, so that neither may be shown. Header lines are marked themselves
+    /// (`HeaderValue::is_sensitive`).
+    pub is_secret: bool,
 }
 
 /// An answer.
@@ -80,6 +83,20 @@ pub enum FetchError {
     /// Anything else.
     #[error("{0}")]
     Failed(String),
+}
+
+// === impl ToFetch ===
+
+impl fmt::Debug for ToFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = Some(self.url.as_str()).filter(|_| !self.is_secret);
+        f.debug_struct("ToFetch")
+            .field("purpose", &self.purpose)
+            .field("method", &self.method)
+            .field("url", &url.unwrap_or("[secret]"))
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Fetches nothing: where there is no network, as in `adit policy test` without answers.

@@ -134,7 +134,6 @@ impl fmt::Debug for Request<'_> {
         f.debug_struct("Request")
             .field("method", &self.method)
             .field("authority", &self.authority)
-            .field("target", &self.target)
             .finish_non_exhaustive()
     }
 }

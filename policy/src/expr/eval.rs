@@ -2,7 +2,9 @@
 
 mod index;
 mod loops;
+pub(super) mod origin;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::arithmetic;
@@ -16,6 +18,7 @@ use super::weight;
 use crate::exchange::Exchange;
 use crate::ip_set::IpSet;
 use crate::memory::Spent;
+use crate::taint::Taint;
 
 /// Cost units of one phase: about one for a node, or for 16 bytes that are touched.
 const BUDGET: u64 = 1_000_000;
@@ -28,6 +31,8 @@ pub(crate) struct Frame<'e, 'x> {
     locals: Vec<Value<'e>>,
     spent: &'e Spent,
     budget: u64,
+    /// The secrets of which it has read something.
+    taint: Cell<Taint>,
 }
 
 type Outcome<'e> = Result<Value<'e>, EvalError>;
@@ -42,6 +47,7 @@ impl<'e, 'x> Frame<'e, 'x> {
             locals: Vec::new(),
             spent: exchange.memory.spent(),
             budget: BUDGET,
+            taint: Cell::default(),
         }
     }
 
@@ -52,7 +58,27 @@ impl<'e, 'x> Frame<'e, 'x> {
             locals: Vec::new(),
             spent,
             budget,
+            taint: Cell::default(),
         }
+    }
+
+    /// Something was read that came from a secret, so that all that is made here did.
+    pub(super) fn mark(&self, by: Taint) {
+        if by.is_secret() {
+            self.taint.set(self.taint.take().and(by));
+        }
+    }
+
+    /// Whether that has happened.
+    pub(super) fn is_marked(&self) -> bool {
+        let so_far = self.taint.take();
+        let is_secret = so_far.is_secret();
+        self.taint.set(so_far);
+        is_secret
+    }
+
+    pub(super) fn into_taint(self) -> Taint {
+        self.taint.into_inner()
     }
 
     pub(super) fn exchange(&self) -> Result<&'e Exchange<'x>, EvalError> {
@@ -81,14 +107,21 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
     frame.spend(1)?;
     match node {
         Node::Constant(value) => Ok(value.borrowed()),
-        Node::Variable(variable) => made((variable.read)(frame.exchange()?), frame),
+        Node::Variable(variable) => {
+            let exchange = frame.exchange()?;
+            frame.mark(origin::of(variable, exchange));
+            made((variable.read)(exchange), frame)
+        }
         Node::Var(name) => {
-            let value = frame.exchange()?.memory.var(name);
+            let memory = &frame.exchange()?.memory;
+            frame.mark(memory.taint_of_var(name));
             let missing = || EvalError::no_such_key(format_args!("vars.{name}"));
-            value.map(Value::borrowed).ok_or_else(missing)
+            memory.var(name).map(Value::borrowed).ok_or_else(missing)
         }
         Node::Result(name, path) => {
-            let mut value = frame.exchange()?.memory.result(name).map(Value::borrowed);
+            let memory = &frame.exchange()?.memory;
+            frame.mark(memory.taint_of_result(name, path));
+            let mut value = memory.result(name).map(Value::borrowed);
             for key in path {
                 value = match value {
                     Some(Value::Map(map)) => map.get(key),
@@ -127,7 +160,11 @@ pub(super) fn eval<'e>(node: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e>
         Node::Binary(operator, sides) => {
             let [left, right] = &**sides;
             let left = eval(left, frame)?;
-            let right = eval(right, frame)?;
+            let right = match operator {
+                // Whether a name is there tells nothing of what stands behind it.
+                Operator::In => origin::unmarked(right, frame)?,
+                _ => eval(right, frame)?,
+            };
             binary(*operator, left, right, frame)
         }
         Node::Matches(of, pattern) => match eval(of, frame)? {

@@ -15,6 +15,7 @@ use super::syntax::Wrong;
 use super::value::Value;
 use crate::document::scope;
 use crate::exchange::Exchange;
+use crate::taint::Taint;
 
 /// A compiled expression. Cheap to clone.
 #[derive(Clone)]
@@ -48,9 +49,24 @@ impl Expression {
         &self.node
     }
 
-    /// The value for an exchange.
+    /// The value for an exchange. What is shown to anybody is made with [`Self::marked`] instead.
     pub(crate) fn value<'e>(&'e self, exchange: &'e Exchange<'_>) -> Result<Value<'e>, EvalError> {
-        eval(&self.node, &mut Frame::of(exchange))
+        self.marked(exchange).map(|(value, _)| value)
+    }
+
+    /// The value for an exchange, and whether it came from a secret.
+    pub(crate) fn marked<'e>(
+        &'e self,
+        exchange: &'e Exchange<'_>,
+    ) -> Result<(Value<'e>, Taint), EvalError> {
+        let mut frame = Frame::of(exchange);
+        let value = eval(&self.node, &mut frame);
+        let taint = frame.into_taint();
+        if !taint.is_secret() {
+            return Ok((value?, taint));
+        }
+        exchange.memory.touch_secret(taint.clone());
+        Ok((value.map_err(EvalError::of_a_secret)?, taint))
     }
 
     /// Whether the expression is true for an exchange.

@@ -10,6 +10,7 @@ use super::template::{Compiled, Template};
 use crate::action::Fault;
 use crate::exchange::Exchange;
 use crate::secret::Secret;
+use crate::taint::Taint;
 
 /// What can be read from a text, at load or when `${…}` has been filled in.
 pub(crate) trait FromText: Sized {
@@ -42,21 +43,31 @@ impl FromText for Secret {
 }
 
 impl<T: Clone + FromText> Field<T> {
-    /// The value for an exchange. `name` is the field's, for the log.
+    /// The value for an exchange. `name` is the field's, for the log. What is shown to anybody is made with
+    /// [`Self::marked`] instead.
     pub(crate) fn get<'e>(
         &'e self,
         name: &'static str,
         exchange: &Exchange<'_>,
     ) -> Result<Cow<'e, T>, Fault> {
+        self.marked(name, exchange).map(|(value, _)| value)
+    }
+
+    /// The value for an exchange, and whether it came from a secret.
+    pub(crate) fn marked<'e>(
+        &'e self,
+        name: &'static str,
+        exchange: &Exchange<'_>,
+    ) -> Result<(Cow<'e, T>, Taint), Fault> {
         match self {
-            Self::Fixed(value) => Ok(Cow::Borrowed(value)),
+            Self::Fixed(value) => Ok((Cow::Borrowed(value), Taint::None)),
             Self::Computed(template) => {
-                let text = template
-                    .text(exchange)
-                    .map_err(|error| interpolation(name, error))?;
-                T::from_text(&text)
-                    .map(Cow::Owned)
-                    .map_err(|reason| unusable(name, &reason))
+                let made = template.text(exchange);
+                let (text, taint) = made.map_err(|error| interpolation(name, error))?;
+                match T::from_text(&text) {
+                    Ok(value) => Ok((Cow::Owned(value), taint)),
+                    Err(reason) => Err(unusable_made(name, &reason, &taint)),
+                }
             }
         }
     }
@@ -90,6 +101,18 @@ pub(crate) fn unusable(field: &'static str, reason: &str) -> Fault {
         field,
         reason: reason.to_owned(),
         code: number.unwrap_or(2233),
+    }
+}
+
+/// The same; the reason is told only if it can tell nothing of a secret.
+pub(crate) fn unusable_made(field: &'static str, reason: &str, taint: &Taint) -> Fault {
+    match unusable(field, reason) {
+        Fault::Interpolation { field, code, .. } if taint.is_secret() => Fault::Interpolation {
+            field,
+            reason: format!("what was made of a secret cannot be used (ERR_ADIT_{code})"),
+            code,
+        },
+        fault => fault,
     }
 }
 

@@ -11,6 +11,7 @@ use super::expression::Expression;
 use super::syntax::Wrong;
 use super::value::Value;
 use crate::exchange::Exchange;
+use crate::taint::Taint;
 
 pub(super) use scan::quoted;
 pub(crate) use scan::{Piece, pieces};
@@ -74,42 +75,64 @@ impl Template {
         &self.parts
     }
 
-    /// The value: of the only expression if there is nothing else, with its own type; else a text.
+    /// The value: of the only expression if there is nothing else, with its own type; else a text. What is shown to
+    /// anybody is made with [`Self::marked`] instead.
     pub(crate) fn value<'e>(&'e self, exchange: &'e Exchange<'_>) -> Result<Value<'e>, EvalError> {
+        self.marked(exchange).map(|(value, _)| value)
+    }
+
+    /// The value, and whether it came from a secret.
+    pub(crate) fn marked<'e>(
+        &'e self,
+        exchange: &'e Exchange<'_>,
+    ) -> Result<(Value<'e>, Taint), EvalError> {
         match &*self.parts {
-            [Part::Expression(only)] => only.value(exchange),
-            _ => self.joined(exchange).map(Value::text),
+            [Part::Expression(only)] => only.marked(exchange),
+            _ => {
+                let (text, taint) = self.joined(exchange)?;
+                Ok((Value::text(text), taint))
+            }
         }
     }
 
-    /// The text.
+    /// The text, and whether it came from a secret.
     pub(crate) fn text<'e>(
         &'e self,
         exchange: &'e Exchange<'_>,
-    ) -> Result<Cow<'e, str>, EvalError> {
+    ) -> Result<(Cow<'e, str>, Taint), EvalError> {
         match &*self.parts {
-            [Part::Expression(only)] => Ok(match only.value(exchange)? {
-                Value::String(super::value::Text::Borrowed(text)) => Cow::Borrowed(text),
-                other => Cow::Owned(other.to_text().into_owned()),
-            }),
-            _ => self.joined(exchange).map(Cow::Owned),
+            [Part::Expression(only)] => {
+                let (value, taint) = only.marked(exchange)?;
+                let text = match value {
+                    Value::String(super::value::Text::Borrowed(text)) => Cow::Borrowed(text),
+                    other => Cow::Owned(other.to_text().into_owned()),
+                };
+                Ok((text, taint))
+            }
+            _ => {
+                let (text, taint) = self.joined(exchange)?;
+                Ok((Cow::Owned(text), taint))
+            }
         }
     }
 
-    fn joined(&self, exchange: &Exchange<'_>) -> Result<String, EvalError> {
+    fn joined(&self, exchange: &Exchange<'_>) -> Result<(String, Taint), EvalError> {
         let mut text = String::with_capacity(self.text.len());
+        let mut all = Taint::None;
         for part in &*self.parts {
             match part {
                 Part::Text(literal) => text.push_str(literal),
                 Part::Expression(expression) => {
-                    text.push_str(&expression.value(exchange)?.to_text())
+                    let (value, taint) = expression.marked(exchange)?;
+                    text.push_str(&value.to_text());
+                    all = all.and(taint);
                 }
             }
             if text.len() > super::eval::MADE_MAX {
                 return Err(EvalError::budget("a text of more than 1 MiB"));
             }
         }
-        Ok(text)
+        Ok((text, all))
     }
 }
 

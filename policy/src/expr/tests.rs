@@ -5,3 +5,4 @@ mod bounds;
 mod language;
 mod laws;
 mod mistakes;
+mod secrets;

@@ -1,5 +1,6 @@
 //! A value of a document in which every text may hold `${…}`: maps and lists at any depth.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 
@@ -10,6 +11,7 @@ use super::expression::placed;
 use super::template::{Compiled, Template};
 use super::value::Value;
 use crate::exchange::Exchange;
+use crate::taint::Taint;
 
 /// A value in which every text may hold `${…}`; keys never do.
 #[derive(Clone, Debug)]
@@ -30,21 +32,37 @@ impl Tree {
         deserializer.deserialize_map(MapVisitor)
     }
 
-    /// The value for an exchange. A text that is one `${…}` and nothing else becomes its value.
-    pub(crate) fn value(&self, exchange: &Exchange<'_>) -> Result<Value<'static>, EvalError> {
-        match self {
-            Self::Fixed(value) => Ok(value.clone()),
-            _ => self.fill(exchange, &Err).map(Value::into_owned),
+    /// The value for an exchange, and whether any of it came from a secret. A text that is one `${…}` and nothing else
+    /// becomes its value.
+    pub(crate) fn value(
+        &self,
+        exchange: &Exchange<'_>,
+    ) -> Result<(Value<'static>, Taint), EvalError> {
+        if let Self::Fixed(value) = self {
+            return Ok((value.clone(), Taint::None));
         }
+        let all = Cell::new(Taint::None);
+        let value = self.fill(exchange, &|made| {
+            let (value, taint) = made?;
+            all.set(all.take().and(taint));
+            Ok(value)
+        });
+        Ok((value?.into_owned(), all.into_inner()))
     }
 
-    /// The same, with `failed` in the place of each text that fails.
-    pub(crate) fn value_or(
+    /// The value as it may be shown, with `failed` in the place of each text that fails.
+    pub(crate) fn shown(
         &self,
         exchange: &Exchange<'_>,
         failed: fn(EvalError) -> Value<'static>,
     ) -> Value<'static> {
-        let filled: Result<_, Infallible> = self.fill(exchange, &|error| Ok(failed(error)));
+        let filled: Result<_, Infallible> = self.fill(exchange, &|made| {
+            Ok(match made {
+                Ok((value, Taint::None)) => value,
+                Ok((_, secret)) => Value::text(secret.to_string()),
+                Err(error) => failed(error),
+            })
+        });
         match filled {
             Ok(value) => value.into_owned(),
             Err(never) => match never {},
@@ -75,22 +93,19 @@ impl Tree {
     fn fill<'e, E>(
         &'e self,
         exchange: &'e Exchange<'_>,
-        on_error: &dyn Fn(EvalError) -> Result<Value<'e>, E>,
+        of: &dyn Fn(Result<(Value<'e>, Taint), EvalError>) -> Result<Value<'e>, E>,
     ) -> Result<Value<'e>, E> {
         Ok(match self {
             Self::Fixed(value) => value.clone(),
-            Self::Computed(template) => match template.value(exchange) {
-                Ok(value) => value,
-                Err(error) => on_error(error)?,
-            },
+            Self::Computed(template) => of(template.marked(exchange))?,
             Self::List(items) => {
-                let items = items.iter().map(|item| item.fill(exchange, on_error));
+                let items = items.iter().map(|item| item.fill(exchange, of));
                 Value::List(items.collect::<Result<_, E>>()?)
             }
             Self::Map(entries) => {
                 let entries = entries
                     .iter()
-                    .map(|(key, item)| Ok((key.as_str(), item.fill(exchange, on_error)?)));
+                    .map(|(key, item)| Ok((key.as_str(), item.fill(exchange, of)?)));
                 Value::map(entries.collect::<Result<Vec<_>, E>>()?)
             }
         })
@@ -203,7 +218,7 @@ mod tests {
              g: \"${['x']}\", h: '5'}",
         );
         let headers = HeaderMap::new();
-        let value = tree.value(&request(&headers)).unwrap();
+        let (value, _) = tree.value(&request(&headers)).unwrap();
         assert_eq!(
             encode(&value),
             r#"{"a":[1,-1,1.5,true,null,2],"b":{"${d}":{},"c":"is GET"},"e":"${f}","g":["x"],"h":"5"}"#
@@ -222,7 +237,7 @@ mod tests {
         let headers = HeaderMap::new();
         let exchange = request(&headers);
         assert!(tree.value(&exchange).is_err());
-        let value = tree.value_or(&exchange, |_| Value::text("?"));
+        let value = tree.shown(&exchange, |_| Value::text("?"));
         assert_eq!(encode(&value), r#"["?","GET"]"#);
     }
 

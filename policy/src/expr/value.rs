@@ -87,6 +87,11 @@ impl<'a> Value<'a> {
         Self::Map(Map::Entries(Arc::new(entries.collect())))
     }
 
+    /// A map with keys of any kind.
+    pub(crate) fn map_of(entries: impl IntoIterator<Item = (Key<'a>, Self)>) -> Self {
+        Self::Map(Map::Entries(Arc::new(entries.into_iter().collect())))
+    }
+
     /// A value that borrows nothing.
     pub fn into_owned(self) -> Value<'static> {
         match self {

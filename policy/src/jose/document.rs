@@ -38,6 +38,7 @@ pub(super) async fn fetch(url: &IdentityUrl, env: &Env) -> Result<Document, Stri
             body: Bytes::new(),
             timeout: deadline.saturating_sub(env.clock().elapsed()),
             max: DOCUMENT_MAX,
+            is_secret: false,
         };
         let fetched = env.fetch().fetch(request).await;
         let fetched = fetched.map_err(|error| error.to_string())?;

@@ -145,6 +145,8 @@ fn to_fetch(method: Method, url: &str, mut headers: HeaderMap) -> ToFetch {
         body: Bytes::new(),
         timeout: PATIENCE,
         max: ANSWER_MAX,
+        // Codes and client secrets.
+        is_secret: true,
     }
 }
 

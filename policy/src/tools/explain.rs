@@ -2,9 +2,10 @@
 
 mod json;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::given::Given;
 use super::paint::Paint;
@@ -13,6 +14,7 @@ use super::shown::{Secrets, outcome, printable};
 use super::url::Url;
 use crate::action::Phase;
 use crate::expr::json as values;
+use crate::taint::Taint;
 use crate::trace::{ActionTrace, Matched, RuleTrace};
 use crate::{Policy, RuleOutline};
 
@@ -210,7 +212,8 @@ impl<'r> Explanation<'r> {
             writeln!(f, "  vars.{name} = {value}")?;
         }
         for sent in &self.run.fetched {
-            writeln!(f, "  the policy itself asks {} {}", sent.method, sent.url)?;
+            let url = shown_if(!sent.is_secret, &sent.url);
+            writeln!(f, "  the policy itself asks {} {url}", sent.method)?;
         }
         for line in &self.run.logged {
             writeln!(f, "  the policy logs {line}")?;
@@ -218,6 +221,7 @@ impl<'r> Explanation<'r> {
         for line in &self.run.warned {
             writeln!(f, "  the operator is warned: {line}")?;
         }
+        let parts = &self.run.secret_parts;
         match &self.run.upstream {
             Some(Sent {
                 method,
@@ -226,9 +230,10 @@ impl<'r> Explanation<'r> {
                 body,
                 ..
             }) => {
+                let url = parts.target.hide(url.clone());
                 writeln!(f, "the service gets {method} {url}")?;
                 self.headers(f, "  ", headers)?;
-                body_of(f, body)?;
+                body_of(f, body, &parts.request_body)?;
             }
             None => writeln!(f, "the service is not asked")?,
         }
@@ -240,7 +245,7 @@ impl<'r> Explanation<'r> {
             }) => {
                 writeln!(f, "the client gets {}", status.as_u16())?;
                 self.headers(f, "  ", headers)?;
-                body_of(f, body)
+                body_of(f, body, &parts.response_body)
             }
             None if self.run.upstream.is_none() && verdict != "continue" => {
                 writeln!(f, "the client's connection is closed")
@@ -250,9 +255,18 @@ impl<'r> Explanation<'r> {
     }
 
     fn headers(&self, f: &mut fmt::Formatter<'_>, indent: &str, lines: &HeaderMap) -> fmt::Result {
-        self.secrets
-            .lines(lines)
+        lines
+            .iter()
+            .map(|(name, value)| (name, self.value(name, value)))
             .try_for_each(|(name, value)| writeln!(f, "{indent}{name}: {value}"))
+    }
+
+    /// A header's value as it may be shown; a secret by its name, where that is known.
+    fn value<'v>(&self, name: &HeaderName, value: &'v HeaderValue) -> Cow<'v, str> {
+        match self.run.secret_parts.of_line(value) {
+            Taint::None => self.secrets.value(name, value),
+            secret => Cow::Owned(secret.to_string()),
+        }
     }
 
     /// Two columns; the left one is never cut.
@@ -283,9 +297,19 @@ impl fmt::Display for Explanation<'_> {
     }
 }
 
-fn body_of(f: &mut fmt::Formatter<'_>, body: &[u8]) -> fmt::Result {
+fn shown_if(may_be: bool, text: &str) -> Cow<'_, str> {
+    match may_be {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(Taint::Unnamed.to_string()),
+    }
+}
+
+fn body_of(f: &mut fmt::Formatter<'_>, body: &[u8], taint: &Taint) -> fmt::Result {
     if body.is_empty() {
         return Ok(());
+    }
+    if taint.is_secret() {
+        return writeln!(f, "\n  {taint}");
     }
     let shown = body.get(..BODY_MAX).unwrap_or(body);
     writeln!(f)?;

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::action::{Fault, Phase, Refusal, Reply};
 use crate::env::ToFetch;
 use crate::expr::Value;
+use crate::memory::SecretParts;
 use crate::trace::{ShadowRecord, Trace};
 use crate::verdict::{Place, Verdict};
 
@@ -25,6 +26,8 @@ pub struct Run {
     pub shadow: Vec<ShadowRecord>,
     /// The variables at the end of the last phase that set them.
     pub vars: Vec<(String, Value<'static>)>,
+    /// Where secrets went.
+    pub secret_parts: SecretParts,
     /// What the actions left under `actions.ngrok.`.
     pub results: Vec<(&'static str, Value<'static>)>,
     /// The requests that the policy made itself.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use crate::exchange::HeaderEdit;
 use crate::trace::Outcome;
@@ -40,9 +40,10 @@ pub enum Secrets {
 }
 
 impl Secrets {
-    /// A header's value as it may be shown.
+    /// A header's value as it may be shown. What came from a secret of a policy never is.
     pub(super) fn value<'v>(self, name: &HeaderName, value: &'v HeaderValue) -> Cow<'v, str> {
         match self == Self::Hidden && is_secret(name.as_str()) {
+            _ if value.is_sensitive() => Cow::Borrowed("[secret]"),
             true => Cow::Borrowed(HIDDEN),
             false => printable(value.as_bytes()),
         }
@@ -55,13 +56,6 @@ impl Secrets {
             HeaderEdit::Set { name, value } => format!("= {name}: {}", self.value(name, value)),
             HeaderEdit::Remove { name } => format!("- {name}"),
         }
-    }
-
-    /// The lines of a header.
-    pub(super) fn lines(self, lines: &HeaderMap) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        lines
-            .iter()
-            .map(move |(name, value)| (name.as_str(), self.value(name, value)))
     }
 
     /// Takes the secrets out of a value that actions left or variables hold.

@@ -64,7 +64,13 @@ impl Simulation {
         if passed && matches!(url.endpoint().scheme, Scheme::Http | Scheme::Https) {
             scene.request(given, &mut memory, &mut run).await;
         }
-        let Messages { trace, shadow } = memory.take_messages();
+        let Messages {
+            trace,
+            shadow,
+            body,
+        } = memory.take_messages();
+        run.secret_parts = memory.secret_parts();
+        run.secret_parts.add_response_body(body);
         run.note_messages(&trace);
         run.trace = memory.trace().cloned().unwrap_or_default();
         run.trace.rules.extend(trace.rules);
@@ -72,7 +78,7 @@ impl Simulation {
         run.shadow.extend(shadow);
         run.results = memory
             .results()
-            .map(|(name, value)| (name, value.clone()))
+            .map(|(name, value)| (name, value.into_owned()))
             .collect();
         run.fetched = self.stage.take_fetched();
         run.logged = self.stage.take_logged();

@@ -247,6 +247,7 @@ mod tests {
             body: Bytes::new(),
             timeout: Duration::ZERO,
             max: 1,
+            is_secret: false,
         };
         let fetch = env.fetch();
         let mut statuses = Vec::new();

@@ -46,10 +46,12 @@ pub(super) struct Body(Bytes);
 impl HttpRequest {
     /// The request for an exchange.
     pub(super) fn asked(&self, exchange: &Exchange<'_>) -> Result<Asked, Fault> {
-        let url = self.url.get("url", exchange).map_err(at_run_time)?;
+        let url = self.url.marked("url", exchange).map_err(at_run_time)?;
+        let (url, mut url_taint) = url;
         let mut pairs = Vec::with_capacity(self.query_params.len());
         for Parameter { key, value } in &self.query_params {
-            let value = value.get("query_params", exchange)?;
+            let (value, taint) = value.marked("query_params", exchange)?;
+            url_taint = url_taint.and(taint);
             pairs.push(format!("{}={}", escape(key), escape(&value.0)));
         }
         let url = url.into_owned().with_query(&pairs.join("&"));
@@ -58,12 +60,14 @@ impl HttpRequest {
             append(&mut headers, name, value)?;
         }
         add_own(&mut headers, exchange)?;
-        let body = self.body.get("body", exchange)?.into_owned().0;
+        let (body, body_taint) = self.body.marked("body", exchange)?;
         Ok(Asked {
             method: self.method.clone(),
             url,
             headers,
-            body,
+            body: body.into_owned().0,
+            url_taint,
+            body_taint,
         })
     }
 }

@@ -8,6 +8,7 @@ use super::super::results::error_value;
 use super::send::{Answer, Asked, Attempt, Failure};
 use crate::expr::Value;
 use crate::memory::Memory;
+use crate::taint::{Taint, Taints};
 
 pub(super) const NAME: &str = "http_request";
 
@@ -18,7 +19,28 @@ pub(super) fn leave(asked: &Asked, attempts: &[Attempt], memory: &mut Memory) {
     let told = Value::list(attempts.iter().map(|attempt| brief(&attempt.outcome)));
     let last = of(asked, attempts.last());
     let all = [("attempts", told)].into_iter().chain(last);
-    memory.set_result(NAME, Value::map(all));
+    memory.set_marked_result(NAME, Value::map(all), taints(asked, memory));
+}
+
+/// What of the request came from secrets, and what may tell of it.
+fn taints(asked: &Asked, memory: &Memory) -> Taints {
+    let mut taints = Taints::default();
+    for path in [["req", "url"], ["error", "message"]] {
+        taints.add(&path, asked.url_taint.clone());
+    }
+    taints.add(&["req", "body"], asked.body_taint.clone());
+    for (name, line) in &asked.headers {
+        for spelling in ["header", "headers"] {
+            let taint = memory.taint_of_line(line);
+            taints.add(&["req", spelling, name.as_str()], taint);
+        }
+    }
+    taints
+}
+
+/// The same as one mark, for what looks at an attempt as a whole.
+pub(super) fn taint(asked: &Asked, memory: &Memory) -> Taint {
+    taints(asked, memory).at(&[])
 }
 
 /// The same without an attempt, for there was no URL to ask.
@@ -39,6 +61,7 @@ pub(super) fn of(asked: &Asked, attempt: Option<&Attempt>) -> [Entry; 3] {
         url,
         headers,
         body,
+        ..
     } = asked;
     let body = String::from_utf8_lossy(body);
     let outcome = attempt.map(|attempt| attempt.outcome.as_ref());

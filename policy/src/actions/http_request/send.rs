@@ -1,5 +1,6 @@
 //! One attempt: the request, and where its redirects lead.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -14,17 +15,22 @@ use crate::body::BodyFault;
 use crate::body::decode::decode;
 use crate::env::{Env, FetchError, Fetched, Purpose, ToFetch};
 use crate::fetch_url::FetchUrl;
+use crate::taint::Taint;
 
 /// Longest answer in bytes, also when it is decoded.
 const ANSWER_MAX: usize = 256 << 10;
 
-/// A request that is ready to be sent.
-#[derive(Clone, Debug)]
+/// A request that is ready to be sent. Its `Debug` shows no secret.
+#[derive(Clone)]
 pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) url: FetchUrl,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Whether the URL came from a secret.
+    pub(super) url_taint: Taint,
+    /// Whether the body did.
+    pub(super) body_taint: Taint,
 }
 
 /// What came of sending it.
@@ -99,6 +105,7 @@ async fn fetch(at: &Asked, deadline: Duration, env: &Env) -> Result<Fetched, Fet
         body: at.body.clone(),
         timeout,
         max: ANSWER_MAX,
+        is_secret: at.url_taint.is_secret() || at.body_taint.is_secret(),
     };
     env.fetch().fetch(request).await
 }
@@ -143,10 +150,32 @@ impl Asked {
             }
         }
         if !next.url.same_origin(&self.url) {
+            if self.body_taint.is_secret() && !next.body.is_empty() {
+                return Err("another host may not get what came from a secret".to_owned());
+            }
             next.headers.remove(AUTHORIZATION);
             next.headers.remove(COOKIE);
+            next.headers = without_secrets(next.headers);
         }
         Ok(next)
+    }
+}
+
+/// Another host than the policy has named gets none.
+fn without_secrets(headers: HeaderMap) -> HeaderMap {
+    let lines = headers.iter().filter(|(_, value)| !value.is_sensitive());
+    let lines = lines.map(|(name, value)| (name.clone(), value.clone()));
+    lines.collect()
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}",
+            self.method,
+            self.url_taint.hide(self.url.to_string())
+        )
     }
 }
 

@@ -39,7 +39,7 @@ impl Compiler {
             let qualified = format!("{}.{name}", namespace.join("."));
             let is_function = functions::named(&qualified).next().is_some();
             let is_namespace = functions::all().any(|known| in_namespace(known, &namespace));
-            if is_function || is_namespace || namespace == ["secrets"] {
+            if is_function || is_namespace {
                 return self.function(expr, &qualified, None, &called.arguments);
             }
         }
@@ -172,9 +172,6 @@ fn misfit(name: &str, forms: Vec<&Function>, kinds: &[Type]) -> String {
 }
 
 fn unknown(name: &str, method: bool) -> String {
-    if name == "secrets.get" {
-        return "`secrets.get` is not built into this version".to_owned();
-    }
     if method && name == "get" {
         let ways = "write `req.headers['x']`, or `getReqHeader('x')` if it may be absent";
         return format!("`get` is no function: {ways}");

@@ -4,7 +4,7 @@ use super::super::error::EvalError;
 use super::super::map::Map;
 use super::super::node::Node;
 use super::super::value::{Key, Value};
-use super::{Frame, Outcome, eval, key_of, made};
+use super::{Frame, Outcome, eval, key_of, made, origin};
 
 /// `of[key]`; of null it is null if `lenient`.
 pub(super) fn get<'e>(
@@ -16,8 +16,10 @@ pub(super) fn get<'e>(
     if let Some(line) = header_line(of, key, frame) {
         return line;
     }
-    let of = eval(of, frame)?;
+    let node = of;
+    let of = origin::unmarked(node, frame)?;
     let key = eval(key, frame)?;
+    frame.mark(origin::of_entry(node, &of, &key, frame)?);
     match of {
         Value::Null if lenient => Ok(Value::Null),
         of => index(&of, key, frame),
@@ -26,7 +28,7 @@ pub(super) fn get<'e>(
 
 /// `has(of[key])`.
 pub(super) fn has<'e>(of: &'e Node, key: &'e Node, frame: &mut Frame<'e, '_>) -> Outcome<'e> {
-    let of = eval(of, frame)?;
+    let of = origin::unmarked(of, frame)?;
     let key = eval(key, frame)?;
     match of {
         Value::Map(map) => {
@@ -57,7 +59,9 @@ fn header_line<'e>(of: &Node, key: &Node, frame: &Frame<'e, '_>) -> Option<Outco
         return None;
     };
     let mut lines = lines.get_all(&**name).iter();
-    let line = lines.nth(usize::try_from(*at).ok()?)?.as_bytes();
+    let line = lines.nth(usize::try_from(*at).ok()?)?;
+    frame.mark(origin::of_line(line, frame));
+    let line = line.as_bytes();
     let text = Value::text(String::from_utf8_lossy(line));
     Some(frame.spend(line.len() as u64 / 16).map(|()| text))
 }

@@ -12,6 +12,7 @@ mod matches;
 mod net;
 mod queries;
 mod request;
+mod secrets;
 mod strings;
 mod time;
 mod urls;
@@ -78,6 +79,7 @@ const TABLES: &[&[Function]] = &[
     net::TABLE,
     queries::TABLE,
     request::TABLE,
+    secrets::TABLE,
     strings::TABLE,
     time::OF_TIMES,
     time::OF_LENGTHS,

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use super::{Answer, Call, Function, WITH_REQUEST, WITH_RESPONSE};
 use crate::expr::cookies::{self, Side};
 use crate::expr::error::EvalError;
+use crate::expr::eval::origin;
 use crate::expr::map::{Map, header, query_values};
 use crate::expr::static_type::{MAP, TEXTS, Type};
 use crate::expr::value::Value;
@@ -25,7 +26,7 @@ pub(super) const TABLE: &[Function] = &[
 ];
 
 fn get_req_header<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
-    Ok(header(request_lines(call)?, call.text(0)?))
+    line(call, request_lines(call)?)
 }
 
 fn has_req_header<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
@@ -41,7 +42,10 @@ fn has_req_cookie<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
 }
 
 fn get_query_param<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
-    Ok(Value::texts(query_values(query(call)?, call.text(0)?)))
+    let query = query(call)?;
+    call.frame
+        .mark(call.exchange()?.memory.secret_parts().target);
+    Ok(Value::texts(query_values(query, call.text(0)?)))
 }
 
 fn has_query_param<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
@@ -51,7 +55,7 @@ fn has_query_param<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
 }
 
 fn get_res_header<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
-    Ok(header(response_lines(call)?, call.text(0)?))
+    line(call, response_lines(call)?)
 }
 
 fn has_res_header<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
@@ -66,8 +70,17 @@ fn has_res_cookie<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
     has_cookie(call, response_lines(call)?, Side::Response)
 }
 
+fn line<'e>(call: &Call<'_, 'e, '_>, lines: &'e HeaderMap) -> Answer<'e> {
+    let name = call.text(0)?;
+    let exchange = call.exchange()?;
+    call.frame.mark(origin::of_lines(lines, name, exchange));
+    Ok(header(lines, name))
+}
+
 fn cookie<'e>(call: &Call<'_, 'e, '_>, lines: &'e HeaderMap, side: Side) -> Answer<'e> {
     call.spend(Map::Cookies(lines, side).looking_up())?;
+    let exchange = call.exchange()?;
+    call.frame.mark(origin::of_cookies(lines, side, exchange));
     let mut found = cookies::named(lines, side, call.text(0)?);
     Ok(found.next().unwrap_or_else(|| cookies::absent(side)))
 }

@@ -138,11 +138,6 @@ fn each_mistake_has_its_place_and_its_remedy() {
             "`get` is no function: write `req.headers['x']`, or `getReqHeader('x')` if it may be absent (ERR_ADIT_2200)",
         ),
         (
-            "secrets.get('a', 'b')",
-            8,
-            "`secrets.get` is not built into this version (ERR_ADIT_2200)",
-        ),
-        (
             "actions.ngrok.add_header.x",
             25,
             "no action leaves results under `actions.ngrok.add_header`; did you mean `add_headers`? (ERR_ADIT_2200)",

@@ -11,15 +11,22 @@ use crate::body::decode::Decode;
 use crate::body::{BODY_MAX, Transform};
 use crate::document::Step;
 use crate::expr::{Value, json};
+use crate::memory::SecretParts;
+use crate::taint::Taint;
 use crate::tools::run::{PhaseRun, Run};
 use crate::tools::said::{Lines, Said, Texts};
 use crate::tools::shown::{Secrets, printable};
 use crate::trace::{Matched, RuleTrace};
 
+/// In the place of an expectation that would tell a secret.
+const HIDDEN: &str = "another text, which is not shown: it stands in the case";
+
 /// Collects differences.
-struct Comparison {
+struct Comparison<'r> {
     differences: Vec<Difference>,
     way: Vec<Step>,
+    /// Where secrets went in the exchange.
+    parts: &'r SecretParts,
 }
 
 // === impl Expect ===
@@ -30,6 +37,7 @@ impl Expect {
         let mut c = Comparison {
             differences: Vec::new(),
             way: Vec::new(),
+            parts: &run.secret_parts,
         };
         self.ending(run, &mut c);
         self.client(run, &mut c);
@@ -37,7 +45,16 @@ impl Expect {
             c.inside("upstream", |c| match &run.upstream {
                 Some(sent) => {
                     let (url, path) = (Some(sent.url.as_str()), Some(sent.path.as_str()));
-                    expected.compare(&sent.method, url, path, &sent.headers, &sent.body, c);
+                    let taints = (&c.parts.target, &c.parts.request_body);
+                    expected.compare(
+                        &sent.method,
+                        url,
+                        path,
+                        &sent.headers,
+                        &sent.body,
+                        taints,
+                        c,
+                    );
                 }
                 None => c.differs("a request", "the service is not asked"),
             });
@@ -57,7 +74,7 @@ impl Expect {
         c.differences
     }
 
-    fn ending(&self, run: &Run, c: &mut Comparison) {
+    fn ending(&self, run: &Run, c: &mut Comparison<'_>) {
         let end = run.end();
         if let Some(expected) = self.verdict {
             c.texts("verdict", expected.name(), run.verdict());
@@ -81,7 +98,7 @@ impl Expect {
         }
     }
 
-    fn client(&self, run: &Run, c: &mut Comparison) {
+    fn client(&self, run: &Run, c: &mut Comparison<'_>) {
         let is_asked = self.status.is_some()
             || !self.headers.0.is_empty()
             || self.body.is_some()
@@ -101,18 +118,19 @@ impl Expect {
         }
         let body = decoded(&got.headers, &got.body);
         if let Some(Said(expected)) = &self.body {
-            c.texts("body", expected, &body);
+            c.marked("body", expected, &body, &c.parts.response_body);
         }
         c.inside("body_contains", |c| {
             for (index, expected) in self.body_contains.0.iter().enumerate() {
                 if !body.contains(expected.as_str()) {
-                    c.inside(index, |c| c.differs(&format!("… {expected} …"), &body));
+                    let expected = format!("… {expected} …");
+                    c.differs_at(index, &expected, &body, &c.parts.response_body);
                 }
             }
         });
     }
 
-    fn rules(&self, run: &Run, c: &mut Comparison) {
+    fn rules(&self, run: &Run, c: &mut Comparison<'_>) {
         if let Some(Texts(expected)) = &self.rules {
             let fired = run.trace.rules.iter();
             let fired = fired.filter(|rule| !rule.shadow && rule.matched == Matched::Yes);
@@ -136,19 +154,36 @@ impl Expect {
         }
     }
 
-    fn outside(&self, run: &Run, c: &mut Comparison) {
+    fn outside(&self, run: &Run, c: &mut Comparison<'_>) {
         if let Some(expected) = &self.fetched {
             c.inside("fetched", |c| {
                 let count = (expected.len(), run.fetched.len());
                 if count.0 != count.1 {
-                    let urls: Vec<_> = run.fetched.iter().map(|sent| sent.url.as_str()).collect();
+                    let urls = run.fetched.iter().map(|sent| match sent.is_secret {
+                        true => "[secret]",
+                        false => sent.url.as_str(),
+                    });
+                    let urls: Vec<_> = urls.collect();
                     let got = format!("{}: {}", count.1, urls.join(", "));
                     c.differs(&format!("{} requests", count.0), &got);
                 }
                 for (index, (expected, sent)) in expected.iter().zip(&run.fetched).enumerate() {
                     c.inside(index, |c| {
                         let url = Some(sent.url.as_str());
-                        expected.compare(&sent.method, url, None, &sent.headers, &sent.body, c);
+                        let taint = match sent.is_secret {
+                            true => &Taint::Unnamed,
+                            false => &Taint::None,
+                        };
+                        let taints = (taint, taint);
+                        expected.compare(
+                            &sent.method,
+                            url,
+                            None,
+                            &sent.headers,
+                            &sent.body,
+                            taints,
+                            c,
+                        );
                     });
                 }
             });
@@ -171,30 +206,28 @@ impl ExpectUpstream {
         path: Option<&str>,
         headers: &HeaderMap,
         body: &[u8],
-        c: &mut Comparison,
+        (url_taint, body_taint): (&Taint, &Taint),
+        c: &mut Comparison<'_>,
     ) {
         if let Some(Said(expected)) = &self.method {
             c.texts("method", expected.as_str(), method.as_str());
         }
         for (key, expected, got) in [("url", &self.url, url), ("path", &self.path, path)] {
             if let Some(expected) = expected {
-                c.texts(
-                    key,
-                    expected,
-                    got.unwrap_or("nothing that can be compared: use `url`"),
-                );
+                let got = got.unwrap_or("nothing that can be compared: use `url`");
+                c.marked(key, expected, got, url_taint);
             }
         }
         c.lines(&self.headers, headers);
         if let Some(Said(expected)) = &self.body {
-            c.texts("body", expected, &String::from_utf8_lossy(body));
+            c.marked("body", expected, &String::from_utf8_lossy(body), body_taint);
         }
     }
 }
 
 // === impl Comparison ===
 
-impl Comparison {
+impl Comparison<'_> {
     fn inside<T>(&mut self, step: impl Into<Step>, compare: impl FnOnce(&mut Self) -> T) -> T {
         self.way.push(step.into());
         let compared = compare(self);
@@ -216,15 +249,29 @@ impl Comparison {
         }
     }
 
+    /// The same for what may have come from a secret. What is expected would tell it, too.
+    fn marked(&mut self, key: impl Into<Step>, expected: &str, got: &str, taint: &Taint) {
+        if expected != got {
+            self.differs_at(key, expected, got, taint);
+        }
+    }
+
+    fn differs_at(&mut self, key: impl Into<Step>, expected: &str, got: &str, taint: &Taint) {
+        self.inside(key, |c| match taint {
+            Taint::None => c.differs(expected, got),
+            secret => c.differs(HIDDEN, &secret.to_string()),
+        });
+    }
+
     fn lines(&mut self, expected: &Lines, got: &HeaderMap) {
         self.inside("headers", |c| {
             for (name, values) in &expected.0 {
+                let lines = got.get_all(name).iter();
+                let taint = lines.fold(Taint::None, |all, line| all.and(c.parts.of_line(line)));
                 let got = texts(got, name);
                 let wanted = values.clone().unwrap_or_default();
                 if got != wanted {
-                    c.inside(name.as_str(), |c| {
-                        c.differs(&listed(&wanted), &listed(&got))
-                    });
+                    c.differs_at(name.as_str(), &listed(&wanted), &listed(&got), &taint);
                 }
             }
         });

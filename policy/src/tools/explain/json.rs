@@ -21,12 +21,13 @@
 //! }
 //! ```
 //!
-//! `value` of an expression that was not looked at is null. Secrets are `***` unless they are asked for.
+//! `value` of an expression that was not looked at is null. Secrets are `***` unless they are asked for; what came from `secrets.get` is
+//! `[secret vault/name]` always.
 
 use http::HeaderMap;
 use serde_json::{Value as Json, json};
 
-use super::Explanation;
+use super::{Explanation, shown_if};
 use crate::RuleOutline;
 use crate::action::Phase;
 use crate::exchange::HeaderEdit;
@@ -37,7 +38,8 @@ impl Explanation<'_> {
     /// Everything as JSON.
     pub fn json(&self) -> Json {
         let run = self.run;
-        let end = run.end();
+        let (end, parts) = (run.end(), &run.secret_parts);
+        let text = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
         let vars = run.vars.iter().map(|(name, value)| (name.as_str(), value));
         let results = run.results.iter().map(|(name, value)| (*name, value));
         let named =
@@ -53,23 +55,23 @@ impl Explanation<'_> {
             "results": Json::Object(results.map(named).collect()),
             "fetched": run.fetched.iter().map(|sent| json!({
                 "method": sent.method.as_str(),
-                "url": sent.url,
+                "url": shown_if(!sent.is_secret, &sent.url),
                 "headers": self.lines(&sent.headers),
-                "body": String::from_utf8_lossy(&sent.body),
+                "body": shown_if(!sent.is_secret, &String::from_utf8_lossy(&sent.body)),
             })).collect::<Json>(),
             "log": run.logged.iter().map(|line| {
                 serde_json::from_str(line).unwrap_or_else(|_| Json::from(line.as_str()))
             }).collect::<Json>(),
             "upstream": run.upstream.as_ref().map(|sent| json!({
                 "method": sent.method.as_str(),
-                "url": sent.url,
+                "url": parts.target.hide(sent.url.clone()),
                 "headers": self.lines(&sent.headers),
-                "body": String::from_utf8_lossy(&sent.body),
+                "body": parts.request_body.hide(text(&sent.body)),
             })),
             "client": run.client.as_ref().map(|got| json!({
                 "status": got.status.as_u16(),
                 "headers": self.lines(&got.headers),
-                "body": String::from_utf8_lossy(&got.body),
+                "body": parts.response_body.hide(text(&got.body)),
             })),
         })
     }
@@ -161,7 +163,8 @@ impl Explanation<'_> {
     }
 
     fn lines(&self, lines: &HeaderMap) -> Json {
-        let lines = self.secrets.lines(lines);
-        lines.map(|(name, value)| json!([name, value])).collect()
+        let lines = lines.iter();
+        let lines = lines.map(|(name, value)| json!([name.as_str(), self.value(name, value)]));
+        lines.collect()
     }
 }

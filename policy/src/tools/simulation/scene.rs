@@ -225,7 +225,7 @@ impl Scene<'_> {
 fn note(phase: Phase, verdict: &Verdict, memory: &Memory, run: &mut Run) {
     for (name, value) in memory.vars() {
         run.vars.retain(|(known, _)| known != name);
-        run.vars.push((name.to_owned(), value.clone()));
+        run.vars.push((name.to_owned(), value.into_owned()));
     }
     run.phases.push(PhaseRun::of(phase, verdict));
 }
