@@ -24,6 +24,8 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     const RESULTS: Option<&'static str> = None;
     /// Whether the action reads the request's body, so that the caller lends it.
     const READS_REQUEST_BODY: bool = false;
+    /// At which of its own paths it reads the request's body, if it reads it nowhere else.
+    const READS_BODY_AT: &'static [&'static str] = &[];
     /// Whether the action reads the response's body, so that the upstream is asked for it whole and plain.
     const READS_RESPONSE_BODY: bool = false;
     /// The running half; often the config itself.
@@ -59,6 +61,12 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     /// request before any rule runs, whether the action will run or not.
     fn vouches_in(&self) -> Vec<HeaderName> {
         Vec::new()
+    }
+
+    /// The name by which a login action tells its cookies and paths from those of others, and all its settings as one
+    /// text: two of the same name and different settings would take each other's.
+    fn login(&self) -> Option<(String, String)> {
+        None
     }
 
     /// Gets what the action needs from outside: counters, a secret, a key.

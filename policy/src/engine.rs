@@ -1,6 +1,7 @@
 //! The engine: walks the rules of a phase in order until one action ends it.
 
 mod build;
+mod marks;
 mod messages;
 mod outline;
 mod shadow;
@@ -29,6 +30,8 @@ pub struct Policy {
     /// By [`Phase::index`].
     phases: [Arc<[Rule]>; 4],
     reads_request_body: bool,
+    /// Paths at which bodies are read although they are read nowhere else.
+    reads_body_at: Vec<&'static str>,
     marks_responses: bool,
     /// Headers that say who the caller is, and that no client may send.
     vouched: Vec<HeaderName>,
@@ -95,9 +98,9 @@ impl Policy {
         besides || !self.rules(phase).is_empty()
     }
 
-    /// Whether an action may ask for the body of the request, so that the caller must lend it.
-    pub fn reads_request_body(&self) -> bool {
-        self.reads_request_body
+    /// Whether an action may ask for the body of a request for this path, so that the caller must lend it.
+    pub fn reads_request_body(&self, path: &str) -> bool {
+        self.reads_request_body || self.reads_body_at.contains(&path)
     }
 
     /// What the policy asks of the service: edits of the request that goes upstream, and of nothing that a phase sees. The
@@ -121,8 +124,11 @@ impl Policy {
                 request.head.remove(name.clone()).unwrap_or_default();
             }
         }
-        self.run(Phase::OnHttpRequest, Position::default(), exchange)
-            .await
+        let mut verdict = self
+            .run(Phase::OnHttpRequest, Position::default(), exchange)
+            .await;
+        marks::bring_along(&mut verdict, &mut exchange.memory);
+        verdict
     }
 
     /// Goes on behind a `forward-internal` whose endpoint could not be reached.
@@ -146,10 +152,7 @@ impl Policy {
         // A location that there is no room for stays as it is.
         exchange.show_public_location().unwrap_or_default();
         if let Some(response) = &mut exchange.response {
-            for (name, value) in exchange.memory.take_marks() {
-                // Where there is no room for one more line, the answer goes without it.
-                response.head.set(name, value).unwrap_or_default();
-            }
+            marks::set(&mut response.head, exchange.memory.take_marks());
         }
         let messages = self.phase(Phase::OnEventStreamMessage);
         if messages.is_empty() {
@@ -212,6 +215,7 @@ impl Policy {
                 if !wholly && !step.is_at_home(exchange) {
                     continue;
                 }
+                exchange.memory.set_only_at_home(!wholly);
                 let flow = match exchange.memory.trace() {
                     None => step.run(phase, exchange).await,
                     Some(_) => traced::run(step, phase, action, exchange).await,

@@ -48,6 +48,9 @@ pub struct Memory {
     messages: Option<Arc<Mutex<Messages>>>,
     attempt: Option<Box<(i64, Value<'static>)>>,
     identity: Option<Arc<Identity>>,
+    /// Who is taken for signed in where there is no provider: in cases.
+    stand_in: Option<Arc<Identity>>,
+    only_at_home: bool,
 }
 
 /// A variable. Its `Debug` shows no secret.
@@ -139,6 +142,24 @@ impl Memory {
         self.identity = Some(identity);
     }
 
+    /// Whom actions that authenticate take for their caller, because there is nobody to ask. Only cases set it.
+    pub(crate) fn stand_in(&self) -> Option<&Arc<Identity>> {
+        self.stand_in.as_ref()
+    }
+
+    pub(crate) fn set_stand_in(&mut self, identity: Option<Arc<Identity>>) {
+        self.stand_in = identity;
+    }
+
+    /// Whether the action that runs does so for one of its own paths alone: the expressions of its rule do not hold.
+    pub(crate) fn is_only_at_home(&self) -> bool {
+        self.only_at_home
+    }
+
+    pub(crate) fn set_only_at_home(&mut self, only: bool) {
+        self.only_at_home = only;
+    }
+
     /// The trace so far, if one is kept.
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_deref()
@@ -185,7 +206,8 @@ impl Memory {
         self.watches.push(watch);
     }
 
-    /// Keeps a line for the response, which is not there yet. It is set before the first rule of its phase runs.
+    /// Keeps a line for the response, which is not there yet. It is set before the first rule of its phase runs; cookies
+    /// are added to those of the service.
     pub(crate) fn mark_response(&mut self, name: HeaderName, value: HeaderValue) {
         self.marks.push((name, value));
     }
@@ -461,6 +483,7 @@ impl Memory {
             spent: Spent(AtomicU64::new(self.spent.total())),
             now: self.now.clone(),
             identity: self.identity.clone(),
+            stand_in: self.stand_in.clone(),
             is_trial: true,
             ..Self::default()
         }

@@ -65,8 +65,9 @@ async fn run_last(
     exchange: &mut Exchange,
     after: Option<(&Place, &Unreached)>,
 ) -> Step {
+    let path = session.req_header().uri.path();
     let ran = match exchange.layers.last() {
-        Some(layer) if layer.policy.reads_request_body() => {
+        Some(layer) if layer.policy.reads_request_body(path) => {
             run_with_body(edge, session, exchange, after).await
         }
         _ => run_without_body(edge, session, exchange, after).await,

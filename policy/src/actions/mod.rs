@@ -149,6 +149,8 @@ pub(crate) trait ReadConfig: fmt::Debug + Send + Sync {
     fn marks_responses(&self) -> bool;
     fn own_paths(&self) -> Vec<String>;
     fn vouches_in(&self) -> Vec<HeaderName>;
+    fn reads_body_at(&self) -> &'static [&'static str];
+    fn login(&self) -> Option<(String, String)>;
     fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable>;
 }
 
@@ -187,6 +189,14 @@ impl<C: Config> ReadConfig for C {
 
     fn vouches_in(&self) -> Vec<HeaderName> {
         Config::vouches_in(self)
+    }
+
+    fn reads_body_at(&self) -> &'static [&'static str] {
+        C::READS_BODY_AT
+    }
+
+    fn login(&self) -> Option<(String, String)> {
+        Config::login(self)
     }
 
     fn build(self: Box<Self>, env: &Env) -> Result<Box<dyn Action>, Unbuildable> {

@@ -133,7 +133,7 @@ mod tests {
         let then = "      - type: add-headers
         config: {headers: {x-length: '${req.content_length}', x-found: '=${actions.ngrok.request_body_find_replace.replacements}'}}\n";
         let policy = policy(&(one(ON, "request-body-find-replace", config) + then));
-        assert!(policy.reads_request_body());
+        assert!(policy.reads_request_body("/"));
         let came = lines(came);
         let mut exchange = request(&came);
         let mut source = Lent(body.into());

@@ -272,7 +272,7 @@ mod tests {
         body: &'static [u8],
     ) -> (Verdict, Memory) {
         let policy = policy(&one("on_http_request", "verify-webhook", config));
-        assert!(policy.reads_request_body());
+        assert!(policy.reads_request_body("/"));
         let mut lent = Lent(body);
         let mut exchange = get(target, lines);
         exchange.memory = Memory::traced();

@@ -68,6 +68,7 @@ fn build_rule(
             action: Some((action, kind)),
         };
         policy.reads_request_body |= text.config.reads_request_body();
+        policy.reads_body_at.extend(text.config.reads_body_at());
         policy.marks_responses |= text.config.marks_responses() && !shadow;
         if !shadow {
             policy.vouched.extend(text.config.vouches_in());
