@@ -23,12 +23,14 @@ use crate::{
     agents::{names::Names, registry::Registry},
     config::{Config, Limits},
     core::Arriving,
-    fetch::{self, Fetcher},
+    fetch,
     front::{
         accept::Doorkeeper, gate::GateRules, head::HeadLimits, hello::Arrival, local_ca::LocalCa,
         tls::Certificates,
     },
     keys::Keyring,
+    lent::Lent,
+    logins::Logins,
     pools::endpoints::{Endpoint, Endpoints},
     reload::{Loaded, Status},
 };
@@ -46,6 +48,8 @@ pub(crate) struct Edge {
     pub(crate) sessions: Registry,
     pub(crate) names: Names,
     pub(crate) keyring: Arc<Keyring>,
+    /// People who have signed in.
+    pub(crate) logins: Arc<Logins>,
     /// The one that all policies of this gateway are built in: what they count is kept there.
     pub(crate) policy_env: Env,
     /// The same for exchanges, by how deep they lie.
@@ -77,8 +81,7 @@ impl Edge {
         addresses: Addresses,
         local_ca: Option<LocalCa>,
         arrivals: Vec<mpsc::UnboundedSender<Arriving>>,
-        fetcher: &Fetcher,
-        keyring: Arc<Keyring>,
+        lent: &Lent,
     ) -> Result<Self, StartError> {
         let limits = &config.limits;
         let data_dir = |source: io::Error| StartError::DataDir {
@@ -94,9 +97,10 @@ impl Edge {
             endpoints: Endpoints::declare(loaded.declared()),
             sessions: Registry::new(limits.sessions),
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
-            keyring,
+            keyring: Arc::clone(&lent.keyring),
+            logins: Arc::clone(&lent.logins),
             policy_env: loaded.env.clone(),
-            envs: fetcher.envs(&loaded.env),
+            envs: lent.fetcher.envs(&loaded.env),
             policies: ArcSwap::from_pointee(loaded.status()),
             https: addresses.https,
             http: addresses.http,

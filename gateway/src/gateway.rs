@@ -26,7 +26,9 @@ use crate::{
         local_ca::LocalCa,
         tls::{Certificates, TlsError},
     },
-    keys::{Keyring, KeysError},
+    keys::KeysError,
+    lent::Lent,
+    logins::LoginsError,
     reload::{self, ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
 };
 
@@ -73,6 +75,9 @@ pub enum StartError {
     /// The keys in the data directory cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// What is kept of sessions in the data directory cannot be used.
+    #[error(transparent)]
+    Logins(#[from] LoginsError),
     /// Policies have mistakes; each is told.
     #[error(transparent)]
     Policies(#[from] ConfigErrors),
@@ -130,20 +135,15 @@ impl Gateway {
         let shown_ca = local_ca
             .as_ref()
             .map(|ca| (ca.file().to_owned(), ca.certificate()));
-        let fetcher = Fetcher::new(&config.fetch)?;
-        let env = fetcher.env();
-        let keyring = Arc::new(Keyring::open(&config.data_dir, env.clock().now())?);
-        let env = env.with_keys(Arc::<Keyring>::clone(&keyring));
-        let loaded = Loaded::of(&mut config, env, &mut reload::log)?;
+        let lent = Lent::open(&config)?;
+        let loaded = Loaded::of(&mut config, lent.env.clone(), &mut reload::log)?;
         let (addresses, listeners) = listen(&config, cores)?;
         let admin = config.listen.admin.map(Admin::bind).transpose()?;
         let (arrivals, arriving): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
-        let edge = Edge::new(
-            config, &loaded, addresses, local_ca, arrivals, &fetcher, keyring,
-        )?;
+        let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals, &lent)?;
         let edge = Arc::new(edge);
-        fetcher.serve(&edge);
+        lent.fetcher.serve(&edge);
         let gateway = Self {
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
@@ -280,11 +280,13 @@ impl Gateway {
         self.abort.cancel();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let edge = Arc::clone(&self.edge);
         let joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 // A core that panicked has nothing left to wait for.
                 drop(thread.join());
             }
+            edge.logins.flush();
         });
         drop(joined.await);
         info!("stopped");

@@ -10,8 +10,8 @@
 //!
 //! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `admin` tells the operator
 //! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside
-//! another process, [`token`] the agents' credentials, `keys` what seals cookies and
-//! signs assertions, `work` what policies do beside the exchanges.
+//! another process, [`token`] the agents' credentials, `keys` what seals cookies and signs assertions, `logins` who has
+//! signed in, `work` what policies do beside the exchanges, `lent` all that policies are lent.
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
@@ -37,6 +37,8 @@ mod front;
 mod gateway;
 mod http;
 mod keys;
+mod lent;
+mod logins;
 mod pools;
 mod reload;
 pub mod token;
@@ -47,4 +49,5 @@ pub use embedded::{Embedded, EmbeddedOptions};
 pub use front::tls::TlsError;
 pub use gateway::{Gateway, StartError};
 pub use keys::KeysError;
+pub use logins::LoginsError;
 pub use reload::{ConfigErrors, ReloadError, Reloaded, Watch};
