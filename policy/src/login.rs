@@ -15,6 +15,7 @@
 //! | `admit`, `email` | what the following actions are told of the caller |
 //! | `caller`, `paths`, `pages` | who asks, where, and what they are told |
 //! | [`oidc`] | a provider that speaks OpenID Connect |
+//! | [`oauth`] | a provider that speaks OAuth 2.0: those that are known here, and any other |
 //! | [`code_flow`] | authorization URLs, and tokens for codes |
 //! | [`web`] | how providers are asked over HTTP |
 
@@ -28,7 +29,8 @@ mod carrier;
 mod code_flow;
 mod cookies;
 mod email;
-mod oidc;
+pub(crate) mod oauth;
+pub(crate) mod oidc;
 mod pages;
 mod paths;
 mod person;

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
@@ -108,7 +108,17 @@ impl<'e> Web<'e> {
         let mut answer = answer.map_err(|why| Unanswered(format!("{url}: {why}")))?;
         let body = decode(&answer.headers, answer.body, ANSWER_MAX);
         answer.body = body.map_err(|why| Unanswered(format!("{url}: {why}")))?;
-        let busy = answer.status == StatusCode::TOO_MANY_REQUESTS;
+        // GitHub answers 403 to those who ask too much.
+        let later = answer.headers.contains_key(RETRY_AFTER)
+            || answer
+                .headers
+                .get("x-ratelimit-remaining")
+                .is_some_and(|left| left == "0");
+        let busy = match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::FORBIDDEN => later,
+            _ => false,
+        };
         match busy || answer.status.is_server_error() {
             true => Err(Unanswered(format!("{url} answers {}", answer.status))),
             false => Ok(answer),
