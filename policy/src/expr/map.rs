@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::cookies;
 use super::value::{Entries, Key, Text, Value};
+use super::{cookies, json};
 use crate::canonical::query_pairs;
 
 /// A map.
@@ -21,6 +21,8 @@ pub enum Map<'a> {
     Query(&'a str),
     /// The cookies of a request (`cookie`) or of a response (`set-cookie`).
     Cookies(&'a HeaderMap, cookies::Side),
+    /// Claims, as JSON has them.
+    Json(&'a serde_json::Map<String, serde_json::Value>),
 }
 
 impl<'a> Map<'a> {
@@ -39,6 +41,7 @@ impl<'a> Map<'a> {
                 let found: Vec<_> = cookies::named(lines, *side, name).collect();
                 (!found.is_empty()).then(|| Value::list(found))
             }
+            (Self::Json(entries), Key::String(name)) => entries.get(&**name).map(of_json),
             _ => None,
         }
     }
@@ -54,6 +57,7 @@ impl<'a> Map<'a> {
             (Self::Cookies(lines, side), Key::String(name)) => {
                 cookies::named(lines, *side, name).next().is_some()
             }
+            (Self::Json(entries), Key::String(name)) => entries.contains_key(&**name),
             _ => false,
         }
     }
@@ -62,6 +66,7 @@ impl<'a> Map<'a> {
     pub fn len(&self) -> usize {
         match self {
             Self::Headers(lines) => lines.keys_len(),
+            Self::Json(entries) => entries.len(),
             _ => self.entries().len(),
         }
     }
@@ -96,6 +101,12 @@ impl<'a> Map<'a> {
                 &mut query_pairs(query).map(|(name, value)| (name.into(), Value::text(value))),
             ),
             Self::Cookies(lines, side) => grouped(&mut cookies::all_named(lines, *side)),
+            Self::Json(entries) => {
+                let entries = entries.iter();
+                let entries = entries
+                    .map(|(name, value)| (Key::String(name.as_str().into()), of_json(value)));
+                Cow::Owned(entries.collect())
+            }
         }
     }
 
@@ -122,6 +133,7 @@ impl<'a> Map<'a> {
     pub(super) fn looking_up(&self) -> u64 {
         match self {
             Self::Entries(_) | Self::Headers(_) => 1,
+            Self::Json(entries) => 1 + entries.len() as u64 / 16,
             Self::Query(_) | Self::Cookies(..) => 1 + self.source_len() as u64 / 16,
         }
     }
@@ -136,6 +148,7 @@ impl<'a> Map<'a> {
             Self::Headers(lines) => lines.values().map(|value| value.len() + 16).sum(),
             Self::Cookies(lines, side) => lines_len(lines.get_all(side.header()).iter()),
             Self::Query(query) => query.len(),
+            Self::Json(entries) => entries.len() * 16,
         }
     }
 
@@ -144,6 +157,11 @@ impl<'a> Map<'a> {
         let owned = entries.map(|(key, value)| (key.into_owned(), value.into_owned()));
         Map::Entries(Arc::new(owned.collect()))
     }
+}
+
+/// One claim. What is nested deeper than JSON that an expression decodes is null.
+fn of_json(value: &serde_json::Value) -> Value<'static> {
+    json::from_json(value.clone(), 1).unwrap_or(Value::Null)
 }
 
 /// The values of a header, `[]` if there is none. What is no UTF-8 is shown with replacement characters.

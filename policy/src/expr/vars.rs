@@ -3,6 +3,7 @@
 
 mod attempt;
 mod conn;
+mod identity;
 mod request;
 mod response;
 mod user_agent;
@@ -27,6 +28,7 @@ pub(crate) struct Variable {
 
 const TABLES: &[&[Variable]] = &[
     conn::TABLE,
+    identity::TABLE,
     request::TABLE,
     response::TABLE,
     user_agent::TABLE,
@@ -41,10 +43,6 @@ pub(super) const HINTS: &[(&str, &str)] = &[
     ("conn.ts.end", "conn.ts.start"),
     ("ngrok.geo", "conn.geo.country_code"),
     ("http", "req.method, req.url and req.headers"),
-    (
-        "identity",
-        "actions.ngrok.oidc.identity, as soon as signing in is built in",
-    ),
     (
         "attempts",
         "`attempts`, only in `retry_condition` of `http-request`",
