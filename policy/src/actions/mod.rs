@@ -18,6 +18,7 @@ mod http_request;
 mod list;
 mod log;
 mod on_error;
+mod openid_connect;
 mod ranges;
 mod rate_limit;
 mod redirect;
@@ -51,7 +52,6 @@ const LATER: &[&str] = &[
     "ai-gateway",
     "jwt-validation",
     "oauth",
-    "openid-connect",
     "owasp-crs-request",
     "owasp-crs-response",
     "saml",
@@ -68,15 +68,16 @@ const ALIASES: &[(&str, &str)] = &[
 const LATER_RESULTS: &[&str] = &[
     "jwt_validation",
     "oauth",
-    "oidc",
-    "openid_connect",
     "owasp_crs_request",
     "owasp_crs_response",
     "terminate_tls",
 ];
 
 /// Other spellings of names below `actions.ngrok.`.
-const RESULT_ALIASES: &[(&str, &str)] = &[("compress_response", "compress")];
+const RESULT_ALIASES: &[(&str, &str)] = &[
+    ("compress_response", "compress"),
+    ("openid_connect", "oidc"),
+];
 
 pub(crate) use forward_internal::unreached;
 
@@ -119,6 +120,7 @@ actions! {
     forward_internal::ForwardInternal,
     http_request::HttpRequest,
     log::Log,
+    openid_connect::OpenIdConnect,
     rate_limit::RateLimit,
     redirect::Redirect,
     remove_headers::RemoveHeaders,
@@ -304,6 +306,9 @@ mod tests {
             }
             "restrict-ips" => "{allow: [0.0.0.0/0]}",
             "basic-auth" => "{credentials: ['user:password']}",
+            "openid-connect" => {
+                "{issuer_url: 'https://id.example', client_id: a, client_secret: b}"
+            }
             "log" => "{metadata: {a: '${conn.client_ip}'}}",
             "redirect" | "url-rewrite" => "{to: /b}",
             "set-vars" => "{vars: [{a: '${conn.client_ip}'}]}",

@@ -65,12 +65,42 @@ impl<'de> Visitor<'de> for DocumentVisitor {
                 "a policy needs at least one rule with an action (ERR_ADIT_2206)",
             ));
         }
+        if let Some(conflict) = conflict(&document) {
+            return Err(A::Error::custom(conflict));
+        }
         document.results_read = scope::take_results();
         if !enabled.0 {
             document.phases = Default::default();
         }
         Ok(document)
     }
+}
+
+/// Two logins that would take each other's cookies and paths, if there are any.
+fn conflict(document: &Document) -> Option<String> {
+    let mut logins: Vec<(String, String, String)> = Vec::new();
+    for (phase, rules) in Phase::ALL.iter().zip(&document.phases) {
+        for (rule, text) in rules.iter().enumerate() {
+            for (action, text) in text.actions.iter().enumerate() {
+                let Some((auth_id, settings)) = text.config.login() else {
+                    continue;
+                };
+                let place = format!("{phase}[{rule}].actions[{action}]");
+                let mut others = logins.iter();
+                let conflicts = |(known, set, _): &&(String, String, String)| {
+                    *known == auth_id && *set != settings
+                };
+                if let Some((_, _, other)) = others.find(conflicts) {
+                    return Some(format!(
+                        "{other} and {place} are logins with the same `auth_id` and other settings; give each an \
+                         `auth_id` of its own (ERR_ADIT_2239)"
+                    ));
+                }
+                logins.push((auth_id, settings, place));
+            }
+        }
+    }
+    None
 }
 
 fn rules_in<'de, A: MapAccess<'de>>(

@@ -15,6 +15,10 @@ use crate::action::{Fault, Flow};
 use crate::exchange::Exchange;
 use crate::expr::Value;
 use crate::identity::{Identity, groups};
+use crate::taint::Taints;
+
+/// What of the results nobody is shown.
+const TOKENS: [&str; 3] = ["access_token", "refresh_token", "identity_token"];
 
 /// Which of the two login actions this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +75,10 @@ impl Login {
         let identity = self.identity(&session);
         if exchange.memory.wants_results() {
             let result = self.result(&session, &identity, came);
-            exchange.memory.set_result(self.kind.name(), result);
+            let tokens = Taints::fields(&TOKENS);
+            exchange
+                .memory
+                .set_marked_result(self.kind.name(), result, tokens);
         }
         exchange.memory.set_identity(Arc::new(identity));
         Ok(Flow::Next)
@@ -86,7 +93,10 @@ impl Login {
         };
         if exchange.memory.wants_results() {
             let result = self.result_of(&identity, "", Tokens::default(), Came::default());
-            exchange.memory.set_result(self.kind.name(), result);
+            let tokens = Taints::fields(&TOKENS);
+            exchange
+                .memory
+                .set_marked_result(self.kind.name(), result, tokens);
         }
         exchange.memory.set_identity(Arc::new(identity));
         Flow::Next

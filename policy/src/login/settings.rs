@@ -7,6 +7,7 @@ use http::HeaderValue;
 use ring::digest::{Context, SHA256};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use super::code_flow::OWN_PARAMETERS;
 use super::provider::Client;
 use crate::action::Fault;
 use crate::canonical::Host;
@@ -291,6 +292,11 @@ impl<'de> Visitor<'de> for ParamsVisitor {
             if params.len() == PARAMS_MAX {
                 return Err(A::Error::custom("more than 32 parameters (ERR_ADIT_2244)"));
             }
+            if OWN_PARAMETERS.contains(&name.as_str()) {
+                return Err(A::Error::custom(format_args!(
+                    "`{name}` is the login's own parameter (ERR_ADIT_2219)"
+                )));
+            }
             if name.is_empty() || name.len() > PARAM_MAX {
                 return Err(A::Error::custom(
                     "a parameter's name has 1 to 1024 bytes (ERR_ADIT_2245)",
@@ -402,6 +408,10 @@ mod tests {
             (
                 &format!("{client}, authz_url_params: {{'': a}}"),
                 "(ERR_ADIT_2245)",
+            ),
+            (
+                &format!("{client}, authz_url_params: {{state: a}}"),
+                "(ERR_ADIT_2219)",
             ),
             (
                 &format!("{client}, idle_session_timeout: 1s, idle_session_duration: 1s"),
