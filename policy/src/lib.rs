@@ -21,6 +21,7 @@
 //! | [`identity`] | who sends a request, as an action has found out |
 //! | `jose` | signed tokens, and the keys that providers publish |
 //! | `login` | people who sign in at a provider |
+//! | [`page`] | what people see when the gateway answers by itself |
 //! | [`password`] | hashes of passwords: read, compared, made |
 //! | [`webhook`] | how providers sign what they send, and whether they did |
 //! | [`canonical`] | the one spelling of a host, an authority and a request target |
@@ -93,6 +94,7 @@ pub mod limit;
 mod login;
 pub mod memory;
 mod nearest;
+pub mod page;
 pub mod password;
 pub mod secret;
 pub mod size;

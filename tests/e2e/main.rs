@@ -37,6 +37,7 @@ mod http2;
 mod identity;
 mod isolation;
 mod limits;
+mod pages;
 mod policy;
 mod policy_bodies;
 mod policy_connect;

@@ -6,6 +6,7 @@ use adit_policy::{
     action::Reply,
     canonical::{Host, Target},
     endpoint_url::{EndpointUrl, HostPattern, Scheme},
+    page,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -160,7 +161,8 @@ fn render(session: &Session, page: &ErrorPage, grpc: bool) -> Result<(ResponseHe
         header.insert_header("adit-error-code", format!("ERR_ADIT_{}", page.code))?;
         return Ok((header, Bytes::new()));
     }
-    let (kind, body) = match preferred(session) {
+    let form = preferred(session);
+    let (kind, body) = match form {
         Form::Html => ("text/html; charset=utf-8", page.html()),
         Form::Json => ("application/json", page.json()),
         Form::Text => ("text/plain; charset=utf-8", page.text()),
@@ -172,6 +174,12 @@ fn render(session: &Session, page: &ErrorPage, grpc: bool) -> Result<(ResponseHe
     header.insert_header(header::CACHE_CONTROL, "no-store")?;
     header.insert_header("x-content-type-options", "nosniff")?;
     header.insert_header(header::VARY, "accept")?;
+    if form == Form::Html {
+        header.insert_header(
+            header::CONTENT_SECURITY_POLICY,
+            page::CONTENT_SECURITY_POLICY,
+        )?;
+    }
     if page.status == StatusCode::METHOD_NOT_ALLOWED {
         header.insert_header(
             header::ALLOW,

@@ -5,6 +5,7 @@ use adit_policy::{
     body::BodyFault,
     canonical::BadTarget,
     endpoint_url::EndpointUrl,
+    page::Page,
 };
 use adit_wire::message::DialErrorKind;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -317,30 +318,14 @@ impl ErrorPage {
 
     /// The page for people.
     pub(super) fn html(&self) -> String {
-        let Self {
-            status,
-            code,
-            title,
-            remedy,
-            ..
-        } = self;
-        let (title, remedy) = (escape(title), escape(remedy));
-        let link = self
-            .link
-            .as_ref()
-            .map_or_else(String::new, |(path, words)| {
-                format!("<p><a href=\"{}\">{words}</a></p>", escape(path))
-            });
-        format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\"><title>{status}</title>\n\
-             <style>:root{{color-scheme:light dark}}body{{font:1.05rem/1.6 system-ui,sans-serif;max-width:38rem;\
-             margin:18vh auto 0;padding:0 1.5rem}}h1{{font-size:1.5rem;line-height:1.3;margin:.3rem 0}}\
-             h1::first-letter{{text-transform:uppercase}}small{{opacity:.65}}\
-             a{{display:inline-block;padding:.5rem 1.1rem;border-radius:.5rem;background:#2456d6;color:#fff;\
-             text-decoration:none}}</style></head>\n\
-             <body><small>{status}</small><h1>{title}</h1><p>{remedy}</p>{link}<small>ERR_ADIT_{code}</small></body></html>\n"
-        )
+        let button = self.link.as_ref();
+        Page {
+            heading: &self.title,
+            sentence: &self.remedy,
+            button: button.map(|(path, words)| (path.as_str(), *words)),
+            note: &format!("{} · ERR_ADIT_{}", self.status.as_u16(), self.code),
+        }
+        .html()
     }
 
     /// The page for programs.
@@ -405,20 +390,6 @@ fn address(upstream: &str) -> &str {
     upstream
         .split_once("://")
         .map_or(upstream, |(_, address)| address)
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
