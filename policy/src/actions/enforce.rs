@@ -10,6 +10,11 @@ use crate::action::{Flow, Refusal};
 pub(super) struct Enforce(bool);
 
 impl Enforce {
+    /// Whether others are kept out at all.
+    pub(super) fn is_on(self) -> bool {
+        self.0
+    }
+
     /// What becomes of an exchange that the action would refuse.
     pub(super) fn refuse(self, refusal: impl FnOnce() -> Refusal) -> Flow {
         match self.0 {

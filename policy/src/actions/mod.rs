@@ -7,7 +7,6 @@ mod circuit_breaker;
 mod close_connection;
 mod compress_response;
 mod count;
-mod credential;
 mod custom_response;
 mod deny;
 mod digests;

@@ -206,9 +206,9 @@ impl<'de> Deserialize<'de> for AlgorithmName {
     }
 }
 
-/// Whole seconds.
-#[derive(Debug)]
-struct Rate(NonZeroU32);
+/// Whole seconds, 1s to 24h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rate(pub(super) NonZeroU32);
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

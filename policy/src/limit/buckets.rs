@@ -100,6 +100,15 @@ impl Buckets {
         (&mut self.entries[at as usize].bucket, dropped)
     }
 
+    /// The bucket of this key, if it is there. That is no use of it.
+    pub(super) fn find(&self, key: Key) -> Option<&Bucket> {
+        let entries = &self.entries;
+        let found = self
+            .index
+            .find(key.low, |at| entries[*at as usize].key == key);
+        found.map(|at| &entries[*at as usize].bucket)
+    }
+
     /// Puts an entry at the oldest's place if that is empty by now or there is no room, else at a new one.
     fn insert(&mut self, entry: Entry, now: Duration) -> (u32, bool) {
         let low = entry.key.low;
@@ -213,6 +222,9 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(bucket[0], model.last().unwrap().1);
+                let found = buckets.find(key(number)).map(|bucket| bucket[0]);
+                prop_assert_eq!(found, Some(model.last().unwrap().1));
+                prop_assert!(buckets.find(key(12)).is_none());
                 prop_assert_eq!(dropped, expected);
                 prop_assert_eq!(buckets.len(), model.len());
                 prop_assert_eq!(buckets.index.len(), model.len());

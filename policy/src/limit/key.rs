@@ -10,8 +10,8 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 pub struct KeyHasher(SipHasher24);
 
 /// What a bucket is known by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
     pub(super) high: u64,
     pub(super) low: u64,
 }
@@ -34,7 +34,7 @@ impl KeyHasher {
         self.0.write(&number.to_le_bytes());
     }
 
-    pub(super) fn finish(self) -> Key {
+    pub(crate) fn finish(self) -> Key {
         let (high, low) = self.0.finish128().as_u64();
         Key { high, low }
     }

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use self::buckets::{Bucket, Buckets};
-use self::key::Key;
+pub(crate) use self::key::Key;
 pub use self::key::KeyHasher;
 use self::tokens::Tokens;
 use self::window::Window;
@@ -199,6 +199,23 @@ impl Limiter {
             self.limiters.dropped.fetch_add(1, Ordering::Relaxed);
         }
         self.settings.check(bucket, now)
+    }
+
+    /// How long the bucket of this key lets nothing pass; `None` if a request would pass now. Counts nothing, and makes
+    /// no bucket.
+    pub fn wait(&self, key: KeyHasher, now: Duration) -> Option<Duration> {
+        let key = key.finish();
+        let shard = self
+            .limiters
+            .shard(key)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = *shard.find(key)?;
+        drop(shard);
+        match self.settings.check(&mut bucket, now) {
+            Outcome::Passed { .. } => None,
+            Outcome::Limited { retry_after, .. } => Some(retry_after),
+        }
     }
 
     /// The settings it was made with.
