@@ -103,10 +103,11 @@ impl Config for BasicAuth {
     type Action = Running;
 
     fn build(self, env: &Env) -> Result<Running, Unbuildable> {
-        let attempts = self.attempts.unwrap_or(match self.enforce.is_on() {
-            true => Attempts::default(),
-            false => Attempts::Off,
-        });
+        let attempts = match (self.attempts, self.enforce.is_on()) {
+            (Some(attempts), _) => attempts,
+            (None, true) => Attempts::default(),
+            (None, false) => Attempts::Off,
+        };
         Ok(Running {
             is_plain: !self.credentials.iter().any(Credential::may_be_hashed),
             credentials: self.credentials,

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use super::*;
 use crate::Policy;
 use crate::document::{Document, read_warned};
-use crate::env::{Busy, Work};
+use crate::env::{Busy, KnownSecrets, Work};
+use crate::secret::Secret;
 use crate::testing::{ENV, Turned};
 
 /// `correct horse`, by bcrypt, SHA-512 and SHA-1.
@@ -276,6 +277,22 @@ async fn a_hash_may_be_made_for_each_exchange() {
     for hash in [&BCRYPT.replace("$04$", "$31$"), "$y$j9T$abc$def"] {
         assert!(!asked(hash, "correct horse").await && !asked(hash, hash).await);
     }
+}
+
+#[tokio::test]
+async fn a_hash_may_be_a_secret_and_change() {
+    let (_, env) = Turned::env();
+    let knowing = |hash: &str| {
+        let mut secrets = KnownSecrets::default();
+        secrets.insert("users", "alice", Secret::new(hash));
+        env.clone().with_secrets(Arc::new(secrets))
+    };
+    let (before, after) = (knowing(BCRYPT), knowing(ARGON2));
+    let policy = load(&["alice:${secrets.get(\"users\", \"alice\")}"], &env);
+    assert_eq!(status(&policy, &before, "alice:correct horse").await, 0);
+    assert_eq!(status(&policy, &before, "alice:password").await, 401);
+    assert_eq!(status(&policy, &after, "alice:correct horse").await, 401);
+    assert_eq!(status(&policy, &after, "alice:password").await, 0);
 }
 
 #[tokio::test]
