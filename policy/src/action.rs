@@ -22,14 +22,17 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     const PHASES: &'static [Phase];
     /// The first name under `actions.ngrok.` that holds what the last run of the action left; `None` if it leaves nothing.
     const RESULTS: Option<&'static str> = None;
-    /// Whether the action reads the request's body, so that the caller lends it.
-    const READS_REQUEST_BODY: bool = false;
     /// At which of its own paths it reads the request's body, if it reads it nowhere else.
     const READS_BODY_AT: &'static [&'static str] = &[];
     /// Whether the action reads the response's body, so that the upstream is asked for it whole and plain.
     const READS_RESPONSE_BODY: bool = false;
     /// The running half; often the config itself.
     type Action: Action + 'static;
+
+    /// Whether the action reads the request's body, so that the caller lends it.
+    fn reads_request_body(&self) -> bool {
+        false
+    }
 
     /// Whether no action after this one in the same rule is ever reached.
     fn ends_the_phase(&self) -> bool {

@@ -14,7 +14,7 @@ mod foregone;
 pub(crate) mod functions;
 pub(crate) mod json;
 pub(crate) mod map;
-mod media_type;
+pub(crate) mod media_type;
 mod node;
 mod number;
 pub(crate) mod order;

@@ -7,10 +7,10 @@
 //! | [`claims`] | whether a token's time has come and not passed, and whom it is meant for |
 //! | [`key`], [`key_set`] | public keys: what each can verify, and all that a provider publishes |
 //! | [`jwks`], [`discovery`] | a provider's keys and its description of itself, kept and renewed |
-//! | `published` | how what providers publish is kept and renewed |
+//! | [`published`] | how what providers publish is kept and renewed |
 //! | `document` | how it is fetched |
 //! | [`identity_url`] | the URLs at which providers publish |
-//! | `strict_json` | JSON in which no name stands twice |
+//! | [`strict_json`] | JSON in which no name stands twice |
 //! | `crypto` | `ring` behind `jsonwebtoken` |
 //!
 //! A key's own type says which algorithms can be tried with it, the policy says which are allowed, and the token's word
@@ -26,11 +26,9 @@ pub(crate) mod identity_url;
 pub(crate) mod jwks;
 pub(crate) mod key;
 pub(crate) mod key_set;
-mod published;
-mod strict_json;
+pub(crate) mod published;
+pub(crate) mod strict_json;
 pub(crate) mod token;
 
 #[cfg(test)]
-mod testing;
-
-pub(crate) use published::Unavailable;
+pub(crate) mod testing;

@@ -14,6 +14,7 @@ mod enforce;
 mod forward_internal;
 mod headers;
 mod http_request;
+mod jwt_validation;
 mod list;
 mod log;
 mod on_error;
@@ -49,7 +50,6 @@ use crate::nearest::nearest;
 /// Action types that Adit's policy language has and this version has not.
 const LATER: &[&str] = &[
     "ai-gateway",
-    "jwt-validation",
     "oauth",
     "owasp-crs-request",
     "owasp-crs-response",
@@ -65,7 +65,6 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// What actions of later versions leave below `actions.ngrok.`: null until then.
 const LATER_RESULTS: &[&str] = &[
-    "jwt_validation",
     "oauth",
     "owasp_crs_request",
     "owasp_crs_response",
@@ -118,6 +117,7 @@ actions! {
     deny::Deny,
     forward_internal::ForwardInternal,
     http_request::HttpRequest,
+    jwt_validation::JwtValidation,
     log::Log,
     openid_connect::OpenIdConnect,
     rate_limit::RateLimit,
@@ -161,7 +161,7 @@ impl<C: Config> ReadConfig for C {
     }
 
     fn reads_request_body(&self) -> bool {
-        C::READS_REQUEST_BODY
+        Config::reads_request_body(self)
     }
 
     fn reads_response_body(&self) -> bool {
@@ -316,6 +316,10 @@ mod tests {
                 "{replacements: [{from: a}]}"
             }
             "verify-webhook" => "{provider: github, secret: a}",
+            "jwt-validation" => {
+                "{issuer: {allow_list: [{value: 'https://a'}]}, http: {tokens: [{type: jwt, method: header, name: a}]},
+                  jws: {allowed_algorithms: [ES256]}}"
+            }
             _ => "{}",
         }
     }
@@ -376,11 +380,9 @@ mod tests {
             refused(&one("on_http_request", "oidc", "{}"))
                 .contains("action `openid-connect` is not built")
         );
-        assert!(
-            refused(&one("on_http_request", "jwt-validations", "{}")).contains(
-                "unknown action `jwt-validations`; `jwt-validation` is not built into this version (ERR_ADIT_2201)"
-            )
-        );
+        assert!(refused(&one("on_http_request", "samll", "{}")).contains(
+            "unknown action `samll`; `saml` is not built into this version (ERR_ADIT_2201)"
+        ));
         assert!(refused(&one("on_http_request", "adit-deny", "{}")).contains("(ERR_ADIT_50015)"));
         assert!(phases("oauth").is_none());
     }

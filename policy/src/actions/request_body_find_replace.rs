@@ -32,8 +32,11 @@ impl Config for RequestBodyFindReplace {
     const TYPE: &'static str = "request-body-find-replace";
     const PHASES: &'static [Phase] = &[Phase::OnHttpRequest];
     const RESULTS: Option<&'static str> = Some("request_body_find_replace");
-    const READS_REQUEST_BODY: bool = true;
     type Action = Replace;
+
+    fn reads_request_body(&self) -> bool {
+        true
+    }
 
     fn build(self, _: &Env) -> Result<Replace, Unbuildable> {
         Ok(Replace(BodyRules::new(self.replacements)))

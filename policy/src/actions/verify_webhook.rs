@@ -63,8 +63,11 @@ impl Config for VerifyWebhook {
     const TYPE: &'static str = "verify-webhook";
     const PHASES: &'static [Phase] = &[Phase::OnHttpRequest];
     const RESULTS: Option<&'static str> = Some("verify_webhook");
-    const READS_REQUEST_BODY: bool = true;
     type Action = Self;
+
+    fn reads_request_body(&self) -> bool {
+        true
+    }
 
     fn build(self, _: &Env) -> Result<Self, Unbuildable> {
         Ok(self)

@@ -1,9 +1,9 @@
 //! What the claims of a token say of its time and of whom it is meant for (RFC 7519 §4.1).
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
-use thiserror::Error;
 
 /// The clocks of issuers and gateways may differ by so much.
 pub(crate) const SKEW: Duration = Duration::from_secs(60);
@@ -11,19 +11,40 @@ pub(crate) const SKEW: Duration = Duration::from_secs(60);
 const AHEAD: Duration = Duration::from_secs(600);
 
 /// Why it is not the time of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Untimely {
-    #[error("the token has no `exp`")]
+    /// It has no `exp`.
     Endless,
-    #[error("the token has expired")]
+    /// Its `exp` is over.
     Expired,
-    #[error("the token is not valid yet")]
+    /// Its `nbf` is still to come.
     TooEarly,
-    #[error("the token was issued in the future")]
+    /// Its `iat` is still to come.
     Ahead,
-    #[error("a time of the token is not a number of seconds")]
+    /// One of them is no number of seconds.
     NoTime,
 }
+
+impl Untimely {
+    /// The reason in one sentence, of which nothing comes from the token.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Endless => "the token has no `exp`",
+            Self::Expired => "the token has expired",
+            Self::TooEarly => "the token is not valid yet",
+            Self::Ahead => "the token was issued in the future",
+            Self::NoTime => "a time of the token is not a number of seconds",
+        }
+    }
+}
+
+impl fmt::Display for Untimely {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl std::error::Error for Untimely {}
 
 /// Whether a token's time is now: `exp`, `nbf` and `iat`.
 pub(crate) fn in_time(
@@ -67,5 +88,63 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Untim
     match claims.get(name) {
         None => Ok(None),
         Some(value) => value.as_f64().map(Some).ok_or(Untimely::NoTime),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn checked(claims: &Value, may_be_endless: bool) -> Result<(), Untimely> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+        in_time(claims.as_object().unwrap(), now, may_be_endless)
+    }
+
+    #[test]
+    fn a_token_has_its_time_and_clocks_may_differ_by_a_minute() {
+        for (claims, said) in [
+            (json!({"exp": NOW + 1}), Ok(())),
+            (json!({"exp": NOW - 59}), Ok(())),
+            (json!({"exp": NOW as f64 - 59.5}), Ok(())),
+            (json!({"exp": NOW - 60}), Err(Untimely::Expired)),
+            (json!({"exp": 0}), Err(Untimely::Expired)),
+            (json!({"exp": -5}), Err(Untimely::Expired)),
+            (json!({"exp": 1e300}), Ok(())),
+            (json!({"exp": "tomorrow"}), Err(Untimely::NoTime)),
+            (json!({"exp": null}), Err(Untimely::NoTime)),
+            (json!({}), Err(Untimely::Endless)),
+            (json!({"exp": NOW + 9, "nbf": NOW + 60}), Ok(())),
+            (
+                json!({"exp": NOW + 9, "nbf": NOW + 61}),
+                Err(Untimely::TooEarly),
+            ),
+            (json!({"exp": NOW + 9, "nbf": [NOW]}), Err(Untimely::NoTime)),
+            (json!({"exp": NOW + 9, "iat": NOW + 600}), Ok(())),
+            (
+                json!({"exp": NOW + 9, "iat": NOW + 601}),
+                Err(Untimely::Ahead),
+            ),
+        ] {
+            assert_eq!(checked(&claims, false), said, "{claims}");
+        }
+        assert_eq!(checked(&json!({}), true), Ok(()));
+        assert_eq!(checked(&json!({"exp": 5}), true), Err(Untimely::Expired));
+    }
+
+    #[test]
+    fn an_audience_is_a_text_or_a_list_of_texts() {
+        let of = |claims: Value| {
+            let all: Vec<String> = audience(claims.as_object().unwrap())
+                .map(str::to_owned)
+                .collect();
+            all
+        };
+        assert_eq!(of(json!({"aud": "a"})), ["a"]);
+        assert_eq!(of(json!({"aud": ["a", 1, "b"]})), ["a", "b"]);
+        assert!(of(json!({"aud": {"a": "a"}})).is_empty() && of(json!({})).is_empty());
     }
 }

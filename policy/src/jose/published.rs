@@ -330,3 +330,6 @@ impl Unavailable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! A signed token in its compact form (RFC 7515 §3.1), taken apart and verified.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use thiserror::Error;
 
 use super::algorithm::{Algorithm, named};
-use super::key_set::KeySet;
+use super::key_set::{KeySet, TRIES_MAX};
 use super::strict_json;
 
 /// Longest token in bytes; a longer one is refused before anything of it is read.
@@ -29,32 +30,32 @@ pub(crate) struct Verified {
 }
 
 /// Why a text is no token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
-    #[error("the token is longer than 16 KiB")]
+    /// It is longer than a token may be.
     TooLong,
-    #[error("the token has not three parts between dots")]
+    /// It has not three parts.
     Parts,
-    #[error("a part of the token is not base64url without padding")]
+    /// A part is not base64url without padding.
     Base64,
-    #[error("a part of the token is not a JSON object, or a name stands twice in it")]
+    /// A part is not a JSON object, or a name stands twice in it.
     Json,
-    #[error("the token's header has no `alg`, or a member of the wrong type")]
+    /// `alg` is missing, or a member of the header has the wrong type.
     Header,
-    #[error("the token's header has `crit`, which nothing here understands")]
+    /// The header wants something understood that nothing here understands (RFC 7515 §4.1.11).
     Critical,
 }
 
 /// Why a token is not to be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unverified {
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    #[error("the token's algorithm is not allowed")]
+    /// It is no token.
+    Malformed(Malformed),
+    /// Its algorithm is not allowed.
     Algorithm,
-    #[error("the token's key is not known")]
+    /// No key has its name and type.
     UnknownKey,
-    #[error("the token's signature is wrong")]
+    /// Its signature is wrong.
     Signature,
 }
 
@@ -66,9 +67,14 @@ pub(crate) fn verify(
     allowed: &[Algorithm],
 ) -> Result<Verified, Unverified> {
     let token = Token::parse(token)?;
-    token.verify(keys, allowed)?;
-    Ok(token.believed()?)
+    token.verify(keys, allowed, &mut { TRIES_MAX })?;
+    Ok(Verified {
+        claims: token.claims()?,
+        header: token.into_header(),
+    })
 }
+
+// === impl Token ===
 
 impl<'a> Token<'a> {
     /// Takes a token apart.
@@ -112,25 +118,36 @@ impl<'a> Token<'a> {
         named(name).filter(|algorithm| allowed.contains(algorithm))
     }
 
-    /// Whether one of these keys has signed it with one of these algorithms.
-    pub(crate) fn verify(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Unverified> {
+    /// Whether one of these keys has signed it with one of these algorithms. Each key that is tried takes one of the tries.
+    pub(crate) fn verify(
+        &self,
+        keys: &KeySet,
+        allowed: &[Algorithm],
+        tries: &mut usize,
+    ) -> Result<(), Unverified> {
         let algorithm = self.algorithm(allowed).ok_or(Unverified::Algorithm)?;
-        let mut candidates = keys.candidates(self.key_id(), algorithm).peekable();
-        if candidates.peek().is_none() {
-            return Err(Unverified::UnknownKey);
+        let mut why = Unverified::UnknownKey;
+        for key in keys.candidates(self.key_id(), algorithm) {
+            let Some(left) = tries.checked_sub(1) else {
+                break;
+            };
+            *tries = left;
+            if key.verifies(algorithm, self.signed, self.signature) {
+                return Ok(());
+            }
+            why = Unverified::Signature;
         }
-        match candidates.any(|key| key.verifies(algorithm, self.signed, self.signature)) {
-            true => Ok(()),
-            false => Err(Unverified::Signature),
-        }
+        Err(why)
     }
 
-    /// What it says. Only for a token that was verified.
-    pub(crate) fn believed(self) -> Result<Verified, Malformed> {
-        Ok(Verified {
-            claims: object(self.payload)?,
-            header: self.header,
-        })
+    /// What it says. To be believed only of a token that was verified.
+    pub(crate) fn claims(&self) -> Result<Map<String, Value>, Malformed> {
+        object(self.payload)
+    }
+
+    /// Its header.
+    pub(crate) fn into_header(self) -> Map<String, Value> {
+        self.header
     }
 }
 
@@ -139,3 +156,55 @@ fn object(part: &str) -> Result<Map<String, Value>, Malformed> {
     let bytes = bytes.map_err(|_| Malformed::Base64)?;
     strict_json::object(&bytes).map_err(|_| Malformed::Json)
 }
+
+// === impl Malformed, Unverified ===
+
+impl Malformed {
+    /// The reason in one sentence, of which nothing comes from the token.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::TooLong => "the token is longer than 16 KiB",
+            Self::Parts => "the token has not three parts between dots",
+            Self::Base64 => "a part of the token is not base64url without padding",
+            Self::Json => "a part of the token is not a JSON object, or a name stands twice in it",
+            Self::Header => "the token's header has no `alg`, or a member of the wrong type",
+            Self::Critical => "the token's header has `crit`, which nothing here understands",
+        }
+    }
+}
+
+impl Unverified {
+    /// The reason in one sentence, of which nothing comes from the token.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Malformed(why) => why.sentence(),
+            Self::Algorithm => "the token's algorithm is not allowed",
+            Self::UnknownKey => "the token's key is not known",
+            Self::Signature => "the token's signature is wrong",
+        }
+    }
+}
+
+impl From<Malformed> for Unverified {
+    fn from(why: Malformed) -> Self {
+        Self::Malformed(why)
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl fmt::Display for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl std::error::Error for Malformed {}
+impl std::error::Error for Unverified {}
+
+#[cfg(test)]
+mod tests;
