@@ -67,11 +67,8 @@ pub(crate) fn verify(
     allowed: &[Algorithm],
 ) -> Result<Verified, Unverified> {
     let token = Token::parse(token)?;
-    token.verify(keys, allowed, &mut { TRIES_MAX })?;
-    Ok(Verified {
-        claims: token.claims()?,
-        header: token.into_header(),
-    })
+    token.verify(keys, allowed)?;
+    Ok(token.believed()?)
 }
 
 // === impl Token ===
@@ -118,12 +115,17 @@ impl<'a> Token<'a> {
         named(name).filter(|algorithm| allowed.contains(algorithm))
     }
 
-    /// Whether one of these keys has signed it with one of these algorithms. Each key that is tried takes one of the tries.
-    pub(crate) fn verify(
+    /// Whether one of these keys has signed it with one of these algorithms.
+    pub(crate) fn verify(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Unverified> {
+        self.verify_within(&mut { TRIES_MAX }, keys, allowed)
+    }
+
+    /// The same, where each key that is tried takes one of the tries.
+    pub(crate) fn verify_within(
         &self,
+        tries: &mut usize,
         keys: &KeySet,
         allowed: &[Algorithm],
-        tries: &mut usize,
     ) -> Result<(), Unverified> {
         let algorithm = self.algorithm(allowed).ok_or(Unverified::Algorithm)?;
         let mut why = Unverified::UnknownKey;
@@ -140,14 +142,16 @@ impl<'a> Token<'a> {
         Err(why)
     }
 
-    /// What it says. To be believed only of a token that was verified.
-    pub(crate) fn claims(&self) -> Result<Map<String, Value>, Malformed> {
+    fn claims(&self) -> Result<Map<String, Value>, Malformed> {
         object(self.payload)
     }
 
-    /// Its header.
-    pub(crate) fn into_header(self) -> Map<String, Value> {
-        self.header
+    /// Header and claims. To be believed only of a token that was verified.
+    pub(crate) fn believed(self) -> Result<Verified, Malformed> {
+        Ok(Verified {
+            claims: self.claims()?,
+            header: self.header,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tokens whose signature was right, and a memory of them: a signature costs far more than looking it up.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ring::digest::{SHA256, digest as hash};
 use serde_json::{Map, Value as Json};
@@ -11,9 +11,8 @@ use super::keys::Found;
 use crate::expr::Value;
 use crate::identity::{Identity, groups};
 use crate::jose::algorithm::Algorithm;
-use crate::jose::claims;
 use crate::jose::key_set::{KeySet, TRIES_MAX};
-use crate::jose::token::{Token, Unverified};
+use crate::jose::token::{Token, Unverified, Verified};
 
 /// Most tokens that are remembered in each half of the memory.
 const TOKENS_MAX: usize = 2_048;
@@ -34,7 +33,7 @@ struct Inner {
     /// The set whose key has verified it.
     keys: Arc<KeySet>,
     /// Made when somebody looks.
-    shown: std::sync::OnceLock<(Value<'static>, Value<'static>)>,
+    shown: OnceLock<(Value<'static>, Value<'static>)>,
 }
 
 /// Tokens that were accepted with a set of keys. They are looked up by all of their bytes, and count only while this very
@@ -73,13 +72,11 @@ impl Accepted {
         let mut tries = TRIES_MAX;
         let mut why = Failure::from(Unverified::UnknownKey);
         for found in found {
-            match token.verify(&found.keys, allowed, &mut tries) {
+            match token.verify_within(&mut tries, &found.keys, allowed) {
                 Ok(()) => {
-                    let issuer = found.issuer.as_ref();
-                    let claims = token.claims()?;
-                    if issuer.is_none_or(|issuer| claims::issuer(&claims) == Some(&issuer.name)) {
-                        let header = token.into_header();
-                        return Ok(Self::new(header, claims, Arc::clone(&found.keys)));
+                    let verified = token.clone().believed()?;
+                    if found.may_verify(&verified.claims) {
+                        return Ok(Self::new(verified, Arc::clone(&found.keys)));
                     }
                     why = Failure::Issuer;
                 }
@@ -91,7 +88,8 @@ impl Accepted {
         Err(why)
     }
 
-    fn new(header: Map<String, Json>, claims: Map<String, Json>, keys: Arc<KeySet>) -> Self {
+    fn new(verified: Verified, keys: Arc<KeySet>) -> Self {
+        let Verified { header, claims } = verified;
         let text = |name: &str| {
             let text = claims.get(name).and_then(Json::as_str);
             text.unwrap_or_default().to_owned()
@@ -117,7 +115,7 @@ impl Accepted {
             header,
             identity: Arc::new(identity),
             keys,
-            shown: std::sync::OnceLock::new(),
+            shown: OnceLock::new(),
         }))
     }
 
@@ -154,9 +152,7 @@ impl Cache {
         let accepted = halves.young.get(digest).or_else(|| halves.old.get(digest));
         let accepted = accepted?.clone();
         let is_in_use = |found: &Found| {
-            let issuer = found.issuer.as_ref().map(|issuer| issuer.name.as_str());
-            Arc::ptr_eq(&found.keys, &accepted.0.keys)
-                && issuer.is_none_or(|issuer| claims::issuer(accepted.claims()) == Some(issuer))
+            Arc::ptr_eq(&found.keys, &accepted.0.keys) && found.may_verify(accepted.claims())
         };
         if !found.iter().any(is_in_use) {
             halves.young.remove(digest);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use crate::action::Fault;
@@ -10,6 +11,7 @@ use crate::env::Env;
 use crate::exchange::Exchange;
 use crate::expr::{Field, Interpolated, unusable};
 use crate::jose::algorithm::Algorithm;
+use crate::jose::claims;
 use crate::jose::discovery::{Discovery, Issuer};
 use crate::jose::identity_url::IdentityUrl;
 use crate::jose::jwks::Jwks;
@@ -106,6 +108,16 @@ impl Known<Interpolated, Discovery> {
         let discovery = Discovery::of(&issuer, exchange.env);
         let discovery = discovery.map_err(|why| unusable("issuer.allow_list", &why))?;
         Ok(Source::Of(discovery))
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    /// Whether these keys verify tokens with these claims: those of an issuer verify its own tokens only.
+    pub(super) fn may_verify(&self, claims: &Map<String, Value>) -> bool {
+        let mut issuer = self.issuer.iter();
+        issuer.all(|issuer| claims::issuer(claims) == Some(&issuer.name))
     }
 }
 

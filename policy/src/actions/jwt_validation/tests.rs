@@ -822,7 +822,7 @@ async fn a_token_may_stand_in_a_body() {
         "method: body, name: Token",
     );
     let policy = load(&config, &world);
-    assert!(policy.reads_request_body() && !load(&usual(), &world).reads_request_body());
+    assert!(policy.reads_request_body("/") && !load(&usual(), &world).reads_request_body("/"));
     let token = signer.token(&claims());
     let (json, form) = (
         "application/json; charset=utf-8",
