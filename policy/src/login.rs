@@ -42,6 +42,8 @@ pub(crate) mod settings;
 mod sign_out;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod token_answer;
 mod web;
 

@@ -119,7 +119,7 @@ impl Login {
     }
 
     /// The address if it is good, and whether the provider says that it is verified.
-    fn email(&self, person: &Person) -> (String, bool) {
+    pub(super) fn email(&self, person: &Person) -> (String, bool) {
         let is_good = person
             .email_verified
             .unwrap_or_else(|| self.kind.trusts_silence());
