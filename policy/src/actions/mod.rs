@@ -17,6 +17,7 @@ mod http_request;
 mod jwt_validation;
 mod list;
 mod log;
+mod oauth;
 mod on_error;
 mod openid_connect;
 mod ranges;
@@ -50,7 +51,6 @@ use crate::nearest::nearest;
 /// Action types that Adit's policy language has and this version has not.
 const LATER: &[&str] = &[
     "ai-gateway",
-    "oauth",
     "owasp-crs-request",
     "owasp-crs-response",
     "saml",
@@ -65,7 +65,6 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// What actions of later versions leave below `actions.ngrok.`: null until then.
 const LATER_RESULTS: &[&str] = &[
-    "oauth",
     "owasp_crs_request",
     "owasp_crs_response",
     "terminate_tls",
@@ -119,6 +118,7 @@ actions! {
     http_request::HttpRequest,
     jwt_validation::JwtValidation,
     log::Log,
+    oauth::OAuth,
     openid_connect::OpenIdConnect,
     rate_limit::RateLimit,
     redirect::Redirect,
@@ -315,6 +315,7 @@ mod tests {
             "request-body-find-replace" | "response-body-find-replace" | "sse-find-replace" => {
                 "{replacements: [{from: a}]}"
             }
+            "oauth" => "{provider: github, client_id: a, client_secret: b}",
             "verify-webhook" => "{provider: github, secret: a}",
             "jwt-validation" => {
                 "{issuer: {allow_list: [{value: 'https://a'}]}, http: {tokens: [{type: jwt, method: header, name: a}]},
@@ -371,9 +372,9 @@ mod tests {
     #[test]
     fn an_action_of_a_later_version_is_refused_and_its_config_not_looked_at() {
         assert_eq!(
-            refused(&one("on_http_request", "oauth", "{provider: [1, '${']}")),
-            "policy.yaml:3:15: on_http_request[0].actions[0].type: action `oauth` is not built into this version (ERR_ADIT_2201)
-    3 |       - type: oauth
+            refused(&one("on_http_request", "ai-gateway", "{provider: [1, '${']}")),
+            "policy.yaml:3:15: on_http_request[0].actions[0].type: action `ai-gateway` is not built into this version (ERR_ADIT_2201)
+    3 |       - type: ai-gateway
       |               ^"
         );
         assert!(
@@ -384,7 +385,7 @@ mod tests {
             "unknown action `samll`; `saml` is not built into this version (ERR_ADIT_2201)"
         ));
         assert!(refused(&one("on_http_request", "adit-deny", "{}")).contains("(ERR_ADIT_50015)"));
-        assert!(phases("oauth").is_none());
+        assert!(phases("ai-gateway").is_none());
     }
 
     #[test]
