@@ -377,10 +377,6 @@ mod tests {
     3 |       - type: ai-gateway
       |               ^"
         );
-        assert!(
-            refused(&one("on_http_request", "oidc", "{}"))
-                .contains("action `openid-connect` is not built")
-        );
         assert!(refused(&one("on_http_request", "samll", "{}")).contains(
             "unknown action `samll`; `saml` is not built into this version (ERR_ADIT_2201)"
         ));
