@@ -6,10 +6,9 @@ mod messages;
 mod outline;
 mod shadow;
 mod traced;
+mod vouched;
 
 use std::sync::Arc;
-
-use http::HeaderName;
 
 use crate::action::{Action, Fault, Flow, Phase, Unreached};
 use crate::actions;
@@ -21,6 +20,7 @@ use crate::trace::{Matched, RuleTrace};
 use crate::verdict::{Place, Verdict};
 pub use build::BuildError;
 pub use outline::RuleOutline;
+use vouched::Vouched;
 
 /// A policy ready to run. Immutable, so that an exchange can hold it while a reload puts a new one in its place.
 ///
@@ -34,7 +34,7 @@ pub struct Policy {
     reads_body_at: Vec<&'static str>,
     marks_responses: bool,
     /// Headers that say who the caller is, and that no client may send.
-    vouched: Vec<HeaderName>,
+    vouched: Vouched,
     upstream_edits: Vec<HeaderEdit>,
 }
 
@@ -119,10 +119,7 @@ impl Policy {
     /// Runs before the upstream. Edits of `exchange.request` are for the caller to replay.
     pub async fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Verdict {
         if let Some(request) = &mut exchange.request {
-            for name in &self.vouched {
-                // Taking a line out needs no room.
-                request.head.remove(name.clone()).unwrap_or_default();
-            }
+            self.vouched.take_out(&mut request.head);
         }
         let mut verdict = self
             .run(Phase::OnHttpRequest, Position::default(), exchange)

@@ -3,6 +3,7 @@
 //! A text is read into a syntax tree that is never deep, and compiled: names, functions and types are checked. What is
 //! evaluated knows the exchange, borrows from it, and stops at a budget, so that no expression can hold up a core.
 
+mod about_caller;
 mod arithmetic;
 mod compile;
 pub(crate) mod cookies;

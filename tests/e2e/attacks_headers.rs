@@ -212,6 +212,10 @@ async fn a15_a_headers_of_the_gateway_do_not_reach_a_curious_service() {
         ("Adit-Session", "signed"),
         ("Adit-Identity", "alice"),
         ("adit_identity", "alice"),
+        ("Adit-Assertion", "e30.e30.x"),
+        ("adit.assertion", "e30.e30.x"),
+        ("Ngrok-Auth-Oauth-Access-Token", "x"),
+        ("ngrok_auth_user_email", "alice@example.com"),
     ];
     is_dropped("a15", &lies).await;
 }

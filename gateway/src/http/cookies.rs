@@ -149,6 +149,16 @@ mod tests {
             (&["a=1; __Host-adit_session=x; b=2"], &["a=1; b=2"]),
             (&["__Secure-adit_csrf=x;a=1"], &["a=1"]),
             (
+                &[
+                    "__Host-adit_session_ab12=1.x; __Host-adit_session_ab12.1=y; a=1; __Host-adit_session_ab12.2=z",
+                ],
+                &["a=1"],
+            ),
+            (
+                &["__Secure-adit_session_ab12.7=x; __Host-adit_nonce_ab12.Zm9v=n; b=2"],
+                &["b=2"],
+            ),
+            (
                 &["a=__Host-adit_; =__Host-adit_session=x"],
                 &["a=__Host-adit_"],
             ),
@@ -199,6 +209,9 @@ mod tests {
         for line in [
             "__Host-adit_session=evil; Path=/; Secure",
             "__Secure-adit_csrf=evil",
+            "__Host-adit_session_ab12.3=evil; Path=/; Secure",
+            "__Secure-adit_session_ab12=evil; Domain=example.org; Secure",
+            "__Host-adit_nonce_ab12.Zm9v=evil; Path=/; Secure",
             " =__Host-adit_session=evil",
             "__Host-adit_session",
         ] {

@@ -211,6 +211,8 @@ fn is_reserved(name: &HeaderName) -> bool {
         Some(b'x') => begins(name, b"x-forwarded-") || is(b"x-forwarded") || is(b"x-real-ip"),
         Some(b'f') => is(b"forwarded"),
         Some(b'a') => begins(name, b"adit-"),
+        // With these, services behind ngrok are told a person's tokens.
+        Some(b'n') => begins(name, b"ngrok-auth-"),
         _ => false,
     }
 }
@@ -292,8 +294,15 @@ mod tests {
             ("X-Forwarded.User", "admin"),
             ("x_real_ip", "127.0.0.1"),
             ("adit_hop", "1"),
+            ("adit.assertion", "x.y.z"),
+            ("Adit-Assertion", "x.y.z"),
+            ("ngrok-auth-oauth-access-token", "x"),
+            ("Ngrok_Auth.User-Email", "admin@example.com"),
         ];
         assert_eq!(stamped(&lies, false), ours());
+        // No header of ours, and people send it.
+        let harmless = stamped(&[("ngrok-skip-browser-warning", "1")], false);
+        assert_eq!(harmless.len(), 4);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! `add-headers`: appends header lines to the request, or to the response.
 
-use http::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, USER_AGENT};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::headers::Headers;
+use super::headers::{Headers, Line};
 use crate::action::{Action, Config, Fault, Flow, Phase, Unbuildable};
 use crate::env::Env;
 use crate::exchange::Exchange;
-use crate::expr::Value;
+use crate::expr::{Field, Value};
 use crate::taint::Taints;
 
 /// Config of `add-headers`.
@@ -18,8 +18,16 @@ pub(super) struct AddHeaders {
     /// Names and values, at least one. A line is appended and never replaces one, except that a request has only one
     /// `host` and one `user-agent`: those are replaced. Where a response then sends clients to the new host, it sends them to
     /// the old one.
+    ///
+    /// A value that looks at who the caller is (`identity.*`, and the results of actions that authenticate) is for the
+    /// service to believe. What a client says under such a name, in any spelling (`X_User`), is taken out of its request before
+    /// any rule runs, whether the action runs or not. Of `authorization`, which those actions read, it is taken
+    /// out when the action runs. A value that was put into `vars` before is not recognized: take the header out first.
     #[serde(deserialize_with = "some_headers")]
     headers: Headers,
+    /// Whether it says in `authorization` who the caller is.
+    #[serde(skip)]
+    authorizes: bool,
 }
 
 impl Config for AddHeaders {
@@ -37,8 +45,19 @@ impl Config for AddHeaders {
         lines.map(|(name, _)| name.clone()).collect()
     }
 
+    fn vouches_in(&self) -> Vec<HeaderName> {
+        let lines = self.headers.0.iter();
+        let vouched = lines.filter(|(name, value)| {
+            // These are replaced when the action runs.
+            !matches!(*name, HOST | USER_AGENT | AUTHORIZATION) && is_about_caller(value)
+        });
+        vouched.map(|(name, _)| name.clone()).collect()
+    }
+
     fn build(self, _: &Env) -> Result<Self, Unbuildable> {
-        Ok(self)
+        let mut lines = self.headers.0.iter();
+        let authorizes = lines.any(|(name, value)| name == AUTHORIZATION && is_about_caller(value));
+        Ok(Self { authorizes, ..self })
     }
 }
 
@@ -53,6 +72,7 @@ impl Action for AddHeaders {
             let head = &mut exchange.request_mut()?.head;
             match name {
                 HOST | USER_AGENT => head.set(name, value)?,
+                AUTHORIZATION if self.authorizes => head.set(name, value)?,
                 _ => head.append(name, value)?,
             }
         }
@@ -67,6 +87,13 @@ impl Action for AddHeaders {
             head.append(name, value)?;
         }
         Ok(Flow::Next)
+    }
+}
+
+fn is_about_caller(value: &Field<Line>) -> bool {
+    match value {
+        Field::Fixed(_) => false,
+        Field::Computed(template) => template.is_about_caller(),
     }
 }
 
@@ -99,7 +126,10 @@ fn some_headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::exchange::HeaderEdit;
+    use crate::identity::Identity;
     use crate::testing::{lines, one, policy, refused, request, response};
     use crate::verdict::Verdict;
 
@@ -260,5 +290,98 @@ mod tests {
         assert!(
             refused(&with(format!("a: {}", "b".repeat((8 << 10) + 1)))).contains("(ERR_ADIT_2209)")
         );
+    }
+
+    /// What the service gets of a request with these lines, by the name of the header.
+    async fn sent(text: &str, sent: &http::HeaderMap, who: bool) -> Vec<(String, String)> {
+        let policy = policy(text);
+        let mut exchange = request(sent);
+        if who {
+            exchange.memory.set_identity(Arc::new(Identity {
+                kind: "oidc",
+                email: "alice@example.com".to_owned(),
+                name: "Zoë".to_owned(),
+                ..Identity::default()
+            }));
+        }
+        let verdict = policy.on_http_request(&mut exchange).await;
+        assert!(matches!(verdict, Verdict::Continue), "{verdict:?}");
+        let lines = exchange.request().unwrap().head.lines().iter();
+        let text = |value: &http::HeaderValue| String::from_utf8(value.as_bytes().to_vec());
+        lines
+            .map(|(name, value)| (name.to_string(), text(value).unwrap()))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a12_d_an_identity_header_is_removed_even_when_nobody_is_authenticated() {
+        let lies = lines(&[
+            ("x-user", "admin"),
+            ("x_user", "admin"),
+            ("x.user", "admin"),
+            ("x-user-agent", "curl"),
+        ]);
+        let kept = ("x-user-agent".to_owned(), "curl".to_owned());
+        for value in [
+            "${identity.email}",
+            "user ${identity.claims.email} of ${identity.issuer}",
+            "${actions.ngrok.oidc.identity.email}",
+            "${actions.ngrok.oauth.identity.email}",
+            "${actions.ngrok.openid_connect.identity.email}",
+            "${actions.ngrok.jwt_validation.tokens[0].payload.sub}",
+            "${actions.ngrok.basic_auth.credentials.username}",
+            "${has(identity.name) ? 'a' : 'b'}",
+            "${[identity.id].map(i, i)[0]}",
+            "${'ops' in identity.groups ? 'yes' : 'no'}",
+        ] {
+            let text = format!(
+                "on_http_request:\n  - expressions: [identity.authenticated]\n    actions:\n      - type: add-headers\n        \
+                 config: {{headers: {{x-user: \"{value}\"}}}}\n"
+            );
+            assert_eq!(sent(&text, &lies, false).await, [kept.clone()], "{value}");
+        }
+        // What is not about the caller is appended, as ever.
+        let other = one(
+            "on_http_request",
+            "add-headers",
+            "{headers: {x-user: '${req.method}'}}",
+        );
+        assert_eq!(sent(&other, &lies, false).await.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn a12_no_line_of_the_client_stands_beside_ours() {
+        let lies = lines(&[("x-user", "admin"), ("x-user", "root"), ("x_user", "admin")]);
+        let config = "{headers: {x-user: '${identity.email}', x-name: '${identity.name}'}}";
+        let text = one("on_http_request", "add-headers", config);
+        let mut found = sent(&text, &lies, true).await;
+        found.sort();
+        let ours = [("x-name", "Zoë"), ("x-user", "alice@example.com")];
+        assert_eq!(
+            found,
+            ours.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        // `authorization` is what the caller is known by, so it is replaced only now.
+        let config = "{headers: {authorization: 'User ${identity.email}'}}";
+        let text = one("on_http_request", "add-headers", config);
+        let found = sent(&text, &lines(&[("authorization", "Bearer x")]), true).await;
+        assert_eq!(
+            found,
+            [(
+                "authorization".to_owned(),
+                "User alice@example.com".to_owned()
+            )]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_header_of_the_response_says_nothing_of_the_request() {
+        let text = one(
+            "on_http_response",
+            "add-headers",
+            "{headers: {x-user: '${identity.email}'}}",
+        );
+        let said = lines(&[("x-user", "own")]);
+        assert_eq!(sent(&text, &said, true).await.len(), 1);
     }
 }

@@ -118,9 +118,13 @@ impl FromText for Line {
                 "a header value is longer than {VALUE_MAX} bytes (ERR_ADIT_2209)"
             ));
         }
-        HeaderValue::from_str(text).map(Self).map_err(|_| {
-            "a header value holds a line break or a control character (ERR_ADIT_2211)".to_owned()
-        })
+        // Beyond ASCII it is sent as UTF-8: people have such names.
+        HeaderValue::from_bytes(text.as_bytes())
+            .map(Self)
+            .map_err(|_| {
+                "a header value holds a line break or a control character (ERR_ADIT_2211)"
+                    .to_owned()
+            })
     }
 }
 

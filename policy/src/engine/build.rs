@@ -70,7 +70,7 @@ fn build_rule(
         policy.reads_request_body |= text.config.reads_request_body();
         policy.reads_body_at.extend(text.config.reads_body_at());
         policy.marks_responses |= text.config.marks_responses() && !shadow;
-        if !shadow {
+        if !shadow && phase == Phase::OnHttpRequest {
             policy.vouched.extend(text.config.vouches_in());
         }
         let own_paths = text.config.own_paths();

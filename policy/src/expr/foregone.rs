@@ -164,7 +164,7 @@ fn apart(a: &Node, b: &Node) -> Option<bool> {
 
 impl Node {
     /// The nodes right below it.
-    fn parts(&self) -> Vec<&Self> {
+    pub(super) fn parts(&self) -> Vec<&Self> {
         match self {
             Self::Constant(_)
             | Self::Variable(_)
