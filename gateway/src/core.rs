@@ -21,6 +21,7 @@ use crate::{
     },
     http::Proxy,
     keys,
+    live::Live,
 };
 
 /// How long lanes may take to say goodbye after everything else has ended.
@@ -30,6 +31,7 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub(crate) struct Core {
     pub(crate) edge: Arc<Edge>,
     proxy: Arc<HttpProxy<Proxy>>,
+    live: Arc<Live>,
     stop: CancellationToken,
     /// Told to Pingora: finish what runs, keep nothing alive.
     finishing: watch::Receiver<bool>,
@@ -51,12 +53,14 @@ pub(crate) struct Start {
     pub(crate) idle: CancellationToken,
 }
 
-/// A connection that comes to a core from elsewhere than its listeners.
+/// What comes to a core from elsewhere than its listeners.
 pub(crate) enum Arriving {
-    /// From the core that accepted it: each lane has a core.
+    /// An agent's connection, from the core that accepted it: each lane has a core.
     Agent(Box<Arrival>),
-    /// From a policy.
+    /// A policy's connection.
     Policy(Box<fetch::Asked>),
+    /// What runs may have lost its permission.
+    Review,
 }
 
 /// Runs a core on the calling thread until it has been stopped and is done.
@@ -80,8 +84,11 @@ async fn serve(start: Start) -> io::Result<()> {
         idle,
     } = start;
     let (finish, finishing) = watch::channel(false);
+    let live = Arc::<Live>::default();
+    let own = Proxy::new(Arc::clone(&edge), index, Arc::clone(&live), finishing.clone());
     let core = Arc::new(Core {
-        proxy: Arc::new(proxy(&edge, index, finishing.clone())),
+        proxy: Arc::new(proxy(&edge, own)),
+        live,
         edge,
         stop: stop.clone(),
         finishing,
@@ -99,6 +106,7 @@ async fn serve(start: Start) -> io::Result<()> {
     if index == 0 {
         tokio::spawn(keys::keep(Arc::clone(&core.edge)));
     }
+    tokio::spawn(Arc::clone(&core.live).watch(Arc::clone(&core.edge)));
     stop.cancelled().await;
     finish.send_replace(true);
     core.proxy.cleanup().await;
@@ -120,17 +128,18 @@ async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::UnboundedReceiver<Ar
         match arriving {
             Arriving::Agent(arrival) => core.spawn_agent(hello::serve_agent(own, *arrival)),
             Arriving::Policy(asked) => core.serve(fetch::serve(own, *asked)),
+            Arriving::Review => core.live.review(&core.edge),
         }
     }
 }
 
-fn proxy(edge: &Arc<Edge>, core: usize, finishing: watch::Receiver<bool>) -> HttpProxy<Proxy> {
+fn proxy(edge: &Edge, hooks: Proxy) -> HttpProxy<Proxy> {
     let limits = edge.limits();
     let conf = Arc::new(ServerConf {
         threads: 1,
         ..ServerConf::default()
     });
-    let mut proxy = pingora_proxy::http_proxy(&conf, Proxy::new(Arc::clone(edge), core, finishing));
+    let mut proxy = pingora_proxy::http_proxy(&conf, hooks);
     let mut options = pingora_core::apps::HttpServerOptions::default();
     options.h2c = true;
     options.h2_idle_timeout = Some(limits.idle_timeout.0);
@@ -151,9 +160,12 @@ impl Core {
         PublicIo<T>: pingora_core::protocols::IO,
         T: 'static,
     {
+        let ending = io.ending();
         let stream: Stream = Box::new(io);
         // Pingora hands a connection back only to servers that keep a pool of them.
-        drop(self.proxy.process_new(stream, &self.finishing).await);
+        ending
+            .unless_torn(self.proxy.process_new(stream, &self.finishing))
+            .await;
     }
 
     /// Runs a client's connection; the core waits for it when it is stopped.

@@ -166,6 +166,14 @@ impl Edge {
         }
     }
 
+    /// Something has changed that lets exchanges in: those that run and can be ended are looked at again, on every core.
+    pub(crate) fn review(&self) {
+        for core in &self.arrivals {
+            // On a core that has stopped nothing runs.
+            drop(core.send(Arriving::Review));
+        }
+    }
+
     /// What policies are lent for an exchange that lies so deep.
     pub(crate) fn env(&self, hops: u8) -> &Env {
         self.envs.get(usize::from(hops)).unwrap_or(&self.policy_env)

@@ -144,6 +144,12 @@ impl Gateway {
         let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals, &lent)?;
         let edge = Arc::new(edge);
         lent.fetcher.serve(&edge);
+        let running = Arc::downgrade(&edge);
+        lent.logins.on_end(Box::new(move |_| {
+            if let Some(edge) = running.upgrade() {
+                edge.review();
+            }
+        }));
         let gateway = Self {
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),

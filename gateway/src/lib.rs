@@ -8,6 +8,8 @@
 //! - `agents`: the other side: who may connect, and what they serve
 //! - `fetch`: requests that policies send themselves
 //!
+//! - `live`: what runs and can be ended before its time
+//!
 //! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `admin` tells the operator
 //! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside
 //! another process, [`token`] the agents' credentials, `keys` what seals cookies and signs assertions, `logins` who has
@@ -38,6 +40,7 @@ mod gateway;
 mod http;
 mod keys;
 mod lent;
+mod live;
 mod logins;
 mod pools;
 mod reload;

@@ -1,6 +1,6 @@
 //! Who sends a request, as an action has found out: what `identity.*` shows, and what ends with a session.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use serde_json::{Map, Value};
 
@@ -27,6 +27,8 @@ pub struct Identity {
     pub claims: Arc<Map<String, Value>>,
     /// The session that the caller has signed in to, if it is one that can be ended.
     pub session: Option<SessionKeys>,
+    /// When the caller has to be authenticated anew at the latest, if that is known. What still runs then is ended.
+    pub until: Option<SystemTime>,
 }
 
 /// The `groups` of some claims: a list of texts, or one text.

@@ -50,6 +50,7 @@ mod policy_responses;
 mod policy_update;
 mod reload;
 mod reuse;
+mod revocation;
 mod screen;
 mod sdk;
 mod shutdown;

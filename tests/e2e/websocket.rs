@@ -20,8 +20,8 @@ use tokio_tungstenite::{
 use crate::harness::{Agent, Gateway, RawService, pattern, raw, soon, tls};
 
 /// A service that sends every message back. To the text `close CODE` it closes with that code.
-struct Echo {
-    addr: std::net::SocketAddr,
+pub(crate) struct Echo {
+    pub(crate) addr: std::net::SocketAddr,
     /// What each closed connection said last.
     ended: mpsc::UnboundedReceiver<Option<CloseFrame>>,
     handshakes: mpsc::UnboundedReceiver<Vec<(String, String)>>,
@@ -29,7 +29,7 @@ struct Echo {
 }
 
 impl Echo {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (end, ended) = mpsc::unbounded_channel();

@@ -198,6 +198,7 @@ impl Binds {
         }
         let policy = self.policy((&held.name, &held.url), text, &held.counters)?;
         held.member.set_policy(policy);
+        self.edge.review();
         info!(agent = %self.session.owner, url = %held.url, "traffic policy updated");
         Ok(())
     }

@@ -1,11 +1,13 @@
-//! Connections that a policy ends, with nothing said about why.
+//! Connections that are ended before their client ends them.
 
 use std::{
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
-    task::{Context, Waker},
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -25,6 +27,10 @@ pub(crate) enum Closing {
     Orderly,
     /// So that the client cannot take it for anything else.
     Reset,
+    /// HTTP/1: the client is not listened to any longer; what is to be said to it still can be.
+    Deaf,
+    /// Now, whatever is still to be said, and all that is at work for it is dropped.
+    Torn,
 }
 
 /// Told when a connection is to end, whatever still runs on it.
@@ -34,8 +40,8 @@ pub(crate) struct Ending(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     wanted: AtomicU8,
-    /// Whoever waits for the client's next bytes.
-    reader: Mutex<Option<Waker>>,
+    /// The task that serves the connection.
+    task: OnceLock<Waker>,
 }
 
 /// What lies below TLS and can be closed in more than one way.
@@ -49,31 +55,39 @@ pub(crate) trait Socket {
 impl Ending {
     pub(crate) fn close(&self, closing: Closing) {
         let wanted = match closing {
-            Closing::Orderly => 1,
-            Closing::Reset => 2,
+            Closing::Deaf => 1,
+            Closing::Orderly => 2,
+            Closing::Reset => 3,
+            Closing::Torn => 4,
         };
-        self.0.wanted.store(wanted, Ordering::Release);
-        let reader = self.0.reader.lock();
-        if let Some(reader) = reader.unwrap_or_else(PoisonError::into_inner).take() {
-            reader.wake();
+        // What was wanted before is not taken back.
+        self.0.wanted.fetch_max(wanted, Ordering::Release);
+        if let Some(task) = self.0.task.get() {
+            task.wake_by_ref();
         }
     }
 
     pub(super) fn wanted(&self) -> Option<Closing> {
         match self.0.wanted.load(Ordering::Acquire) {
             0 => None,
-            1 => Some(Closing::Orderly),
-            _ => Some(Closing::Reset),
+            1 => Some(Closing::Deaf),
+            2 => Some(Closing::Orderly),
+            3 => Some(Closing::Reset),
+            _ => Some(Closing::Torn),
         }
     }
 
-    /// Wakes this reader when the end is wanted.
-    pub(super) fn wakes(&self, cx: &Context<'_>) {
-        let mut reader = self.0.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*reader {
-            Some(known) if known.will_wake(cx.waker()) => {}
-            _ => *reader = Some(cx.waker().clone()),
-        }
+    /// Serves the connection until it has ended or is torn.
+    pub(crate) async fn unless_torn<T>(&self, served: impl Future<Output = T>) {
+        let mut served = pin!(served);
+        poll_fn(|cx| {
+            self.0.task.get_or_init(|| cx.waker().clone());
+            match self.wanted() {
+                Some(Closing::Torn) => Poll::Ready(()),
+                _ => served.as_mut().poll(cx).map(drop),
+            }
+        })
+        .await;
     }
 }
 

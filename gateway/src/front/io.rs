@@ -161,6 +161,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
     }
 }
 
+impl<T> PublicIo<T> {
+    /// What ends it.
+    pub(crate) fn ending(&self) -> Ending {
+        self.ending.clone()
+    }
+}
+
 /// The facts of the connection that a Pingora session came in on.
 pub(crate) fn connection(session: &pingora_proxy::Session) -> Option<&Connection> {
     facts(session.digest()?.proxy_digest.as_ref()?)
@@ -204,9 +211,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for PublicIo<T> {
                 // watches the client, which is here: what lies in the buffer must not wait for more.
                 // A failure shows at the next write.
                 drop(Pin::new(io).poll_flush(cx));
-            }
-            if self.gate.expects_frames() {
-                self.ending.wakes(cx);
             }
         }
         self.traffic.came(out.filled().len() - before);

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::{
+    ended,
     errors::{ErrorPage, grpc_status},
     exchange::{Exchange, Instead},
     route,
@@ -68,6 +69,9 @@ pub(super) async fn fail(
         error_code,
         can_reuse_downstream: false,
     };
+    if let Some(why) = exchange.ended() {
+        return ended::tell(session, exchange, why).await;
+    }
     if session.response_written().is_some() {
         // Part of a response is out: the client must see that it is cut short, and what there is of it.
         session.shutdown().await;
@@ -291,6 +295,7 @@ async fn write(session: &mut Session, header: ResponseHeader, body: Bytes) -> Re
 async fn write_head_only(session: &mut Session, header: ResponseHeader) -> Result<()> {
     match session.as_mut() {
         ServerSession::H2(http2) => http2.write_response_header(Box::new(header), true),
+        ServerSession::Custom(http2) => http2.write_response_header(Box::new(header), true).await,
         http1 => {
             http1.write_response_header(Box::new(header)).await?;
             http1.finish_body().await

@@ -299,6 +299,26 @@ impl ErrorPage {
         )
     }
 
+    /// The caller was let in, and is not any longer.
+    pub(super) fn session_ended() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            3401,
+            "the session has ended",
+            "Load the page again to sign in.",
+        )
+    }
+
+    /// The caller was let in by a policy that is not in use any longer.
+    pub(super) fn policy_changed() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            3007,
+            "the traffic policy of this address has changed",
+            "Send the request again.",
+        )
+    }
+
     pub(super) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

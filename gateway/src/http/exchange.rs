@@ -15,10 +15,14 @@ use pingora_core::{Error, ErrorSource};
 use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
-use super::{errors::ErrorPage, request_body::Kept, response_body::Rewriting, upstream::Dial};
+use super::{
+    errors::ErrorPage, log, request_body::Kept, response_body::Rewriting, upstream::Dial,
+    websocket::Frames,
+};
 use crate::{
     edge::Edge,
     front::{ending::Closing, running::Place},
+    live::{Listed, Why},
     pools::{
         endpoints::Endpoint,
         member::{AgentPolicy, Member},
@@ -38,6 +42,10 @@ pub(crate) struct Exchange {
     pub(super) dial: Option<Arc<Dial>>,
     /// The request's body, if a policy has read it.
     pub(super) body: Option<Kept>,
+    /// Its place among those that can be ended while they run, if it is one of them.
+    pub(super) listed: Option<Listed>,
+    /// The service's side of a WebSocket.
+    pub(super) frames: Option<Frames>,
     /// What is to be done to the response's body.
     pub(super) rewriting: Option<Rewriting>,
     /// Set when something other than the service's response is to be sent.
@@ -58,6 +66,8 @@ pub(crate) struct Exchange {
 pub(super) struct Layer {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) policy: Arc<Policy>,
+    /// Whose policy it is, if it is an agent's.
+    pub(super) member: Option<Arc<Member>>,
     pub(super) memory: Memory,
     /// How it was left, if the policy forwarded the request to another endpoint.
     pub(super) left: Option<Left>,
@@ -137,6 +147,8 @@ impl Exchange {
             tried: Vec::new(),
             dial: None,
             body: None,
+            listed: None,
+            frames: None,
             rewriting: None,
             instead: None,
             layers: Vec::new(),
@@ -154,6 +166,11 @@ impl Exchange {
             (None, Some(_)) if !client_left => Outcome::Unanswered,
             (None, _) => Outcome::NotAsked,
         }
+    }
+
+    /// Why the gateway has ended it, if it has.
+    pub(super) fn ended(&self) -> Option<Why> {
+        self.listed.as_ref()?.ended()
     }
 
     /// The last layer whose policy has forwarded the request.
@@ -180,5 +197,15 @@ impl Exchange {
     pub(super) fn shared_domain<'a>(&self, edge: &'a Edge) -> Option<&'a Host> {
         let declared = self.routed.as_ref()?.endpoint.declared;
         (!declared).then_some(&edge.config.domain)
+    }
+}
+
+impl Drop for Exchange {
+    /// An exchange whose connection was torn has had no last hook. Those who wait for its end are told all the same.
+    fn drop(&mut self) {
+        let outcome = self.outcome(None);
+        for layer in &mut self.layers {
+            log::layer_ended(layer, outcome);
+        }
     }
 }

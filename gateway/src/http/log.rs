@@ -68,6 +68,7 @@ pub(super) fn ended(session: &Session, exchange: &mut Exchange) {
     debug!(
         target: "adit::access",
         client = %routed.client.ip(), method = %request.method, host = %routed.host, path, status, micros,
+        ended = exchange.ended().map(tracing::field::display),
         "exchange"
     );
     if let Some(member) = wanted {

@@ -11,6 +11,7 @@
 //! - [`cookies`]: whose they are
 //! - [`request_body`], [`response_body`]: bodies that policies read and change
 //! - [`upstream`]: a stream to an agent as a connection that Pingora can use
+//! - [`ended`]: exchanges that the gateway ends before their time; [`interruptible`], [`websocket`]: how they notice
 //! - [`errors`]: pages for what goes wrong; [`answer`]: writing them
 //! - [`log`]: what is told of an exchange when it has ended
 
@@ -20,11 +21,13 @@ mod answer;
 mod body_tests;
 mod cookies;
 mod decide;
+mod ended;
 mod errors;
 mod exchange;
 mod forward;
 mod forwarded;
 mod greeting;
+mod interruptible;
 mod judge;
 mod log;
 mod proxy;
@@ -36,6 +39,7 @@ mod route;
 mod spelling;
 mod upstream;
 mod view;
+mod websocket;
 
 pub(crate) use greeting::{Greetings, greet_named};
 pub(crate) use proxy::Proxy;

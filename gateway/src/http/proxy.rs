@@ -11,28 +11,36 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use tokio::sync::watch;
 
 use super::{
-    adapt, answer, cookies, decide,
+    adapt, answer, cookies, decide, ended,
     exchange::{Exchange, Instead},
     log,
     response_body::{self, has_no_body},
     response_phase, route,
     upstream::Upstreams,
 };
-use crate::{edge::Edge, front::io::connection};
+use crate::{edge::Edge, front::io::connection, live::Live};
 
 /// The HTTP side of one core.
 pub(crate) struct Proxy {
     edge: Arc<Edge>,
+    /// What runs on this core and can be ended.
+    live: Arc<Live>,
     upstreams: Upstreams,
     /// True once running exchanges are to be the last ones of their connections.
     finishing: watch::Receiver<bool>,
 }
 
 impl Proxy {
-    pub(crate) fn new(edge: Arc<Edge>, core: usize, finishing: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        edge: Arc<Edge>,
+        core: usize,
+        live: Arc<Live>,
+        finishing: watch::Receiver<bool>,
+    ) -> Self {
         let upstreams = Upstreams::new(core, &edge.config.limits);
         Self {
             edge,
+            live,
             upstreams,
             finishing,
         }
@@ -69,7 +77,10 @@ impl ProxyHttp for Proxy {
             Err(instead) => Some(instead),
         };
         match instead {
-            None => Ok(false),
+            None => {
+                ended::list(&self.edge, &self.live, session, exchange);
+                Ok(false)
+            }
             Some(instead) => {
                 answer::send(session, exchange, instead).await?;
                 Ok(true)
@@ -87,6 +98,7 @@ impl ProxyHttp for Proxy {
         if let Some(kept) = &mut exchange.body {
             kept.begin_again();
         }
+        ended::may_go_on(exchange)?;
         match decide::member(&self.edge, session, exchange).await {
             Ok(member) => Ok(self.upstreams.peer(member, exchange, upgrade)),
             Err(instead) => {
@@ -117,13 +129,15 @@ impl ProxyHttp for Proxy {
     /// What policies may see and a service may not.
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
         for layer in &exchange.layers {
             adapt::replay(layer.policy.upstream_edits().to_vec(), request)?;
         }
+        ended::may_go_on(exchange)?;
+        ended::make_interruptible(session, exchange.listed.as_ref());
         cookies::withhold_own(request)
     }
 
@@ -136,6 +150,12 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         if let (true, Some(dial)) = (end, &exchange.dial) {
             dial.request_ended();
+        }
+        if let Some(listed) = &exchange.listed {
+            ended::may_go_on(exchange)?;
+            if end {
+                listed.request_ended();
+            }
         }
         if let Some(kept) = &mut exchange.body {
             kept.hand_on(body, end);
@@ -190,10 +210,14 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        ended::may_go_on(exchange)?;
         // Of a 101, too: browsers take its cookies.
         adapt::remove_own_headers(response);
         cookies::drop_foreign(response, exchange.shared_domain(&self.edge))?;
         if response.status.is_informational() {
+            if response.status == StatusCode::SWITCHING_PROTOCOLS {
+                ended::answered(&self.edge, &self.live, session, response, exchange);
+            }
             return Ok(());
         }
         if *self.finishing.borrow() {
@@ -208,6 +232,7 @@ impl ProxyHttp for Proxy {
         }
         let Some(instead) = response_phase::response(&self.edge, session, response, exchange).await
         else {
+            ended::answered(&self.edge, &self.live, session, response, exchange);
             return Ok(());
         };
         exchange.instead = Some(instead);
@@ -224,6 +249,12 @@ impl ProxyHttp for Proxy {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
+        if exchange.listed.is_some() {
+            ended::may_go_on(exchange)?;
+            if let (Some(frames), Some(bytes)) = (&mut exchange.frames, &body) {
+                frames.pass(bytes);
+            }
+        }
         response_body::pass(exchange, body, end)?;
         Ok(None)
     }
@@ -246,6 +277,10 @@ impl ProxyHttp for Proxy {
         exchange: &mut Exchange,
         reused: bool,
     ) -> Box<Error> {
+        if exchange.ended().is_some() {
+            error.set_retry(false);
+            return error;
+        }
         let unspoiled =
             !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
         if unspoiled && *error.esource() == ErrorSource::Upstream && exchange.can_fall_back() {
@@ -290,11 +325,12 @@ impl ProxyHttp for Proxy {
             connection.switch.exchange_ended();
         }
         let outcome = exchange.outcome(error);
-        for layer in &mut exchange.layers {
-            log::layer_ended(layer, outcome);
+        for mut layer in std::mem::take(&mut exchange.layers) {
+            log::layer_ended(&mut layer, outcome);
         }
         log::count(&self.edge, session, exchange);
         log::ended(session, exchange);
+        exchange.listed = None;
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) async fn enter(
     exchange.layers.push(Layer {
         endpoint,
         policy,
+        member: exchange.member().map(Arc::clone),
         memory,
         left: None,
     });

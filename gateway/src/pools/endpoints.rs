@@ -111,6 +111,16 @@ impl Routes {
         None
     }
 
+    /// The endpoint of exactly this URL.
+    pub(crate) fn at(&self, url: &EndpointUrl) -> Option<&Arc<Endpoint>> {
+        let table = self.table(url.scheme)?;
+        match &url.host {
+            HostPattern::Exact(host) => table.exact.get(host),
+            HostPattern::Wildcard(host) => table.wildcard.get(host),
+            HostPattern::Random => None,
+        }
+    }
+
     /// Every endpoint that is declared or has members.
     pub(crate) fn online(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         [&self.https, &self.http]

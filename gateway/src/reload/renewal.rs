@@ -147,6 +147,9 @@ impl Renewal {
         let changed = self.policies.renew(policies);
         let count = changed.len();
         self.edge.endpoints.set_policies(changed);
+        if count > 0 {
+            self.edge.review();
+        }
         let status = self.edge.policies.load().applied();
         self.edge.policies.store(Arc::new(status));
         if self.refused.take().is_some() {

@@ -1,0 +1,46 @@
+//! Where an exchange was let in, and whether it still would be by the same policy.
+
+use std::sync::Arc;
+
+use adit_policy::Policy;
+
+use crate::pools::{
+    endpoints::{Endpoint, Routes},
+    member::Member,
+};
+
+/// A place that an exchange has passed, with the policy that stood there, if any.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// An endpoint as it was, with the operator's policy.
+    Endpoint(Arc<Endpoint>),
+    /// An agent's share of an endpoint, with the agent's own policy.
+    Member(Arc<Member>, Option<Arc<Policy>>),
+}
+
+// === impl Passed ===
+
+impl Passed {
+    /// Whether the same policy stands there now. One that came where none was is another one, too.
+    pub(super) fn is_current(&self, routes: &Routes) -> bool {
+        match self {
+            Self::Endpoint(then) => {
+                let now = routes.at(&then.url);
+                let now = now.and_then(|endpoint| endpoint.policy.as_ref());
+                is_same(then.policy.as_ref(), now)
+            }
+            Self::Member(member, then) => {
+                let now = member.policy();
+                is_same(then.as_ref(), now.as_ref().map(|now| &now.policy))
+            }
+        }
+    }
+}
+
+fn is_same(one: Option<&Arc<Policy>>, other: Option<&Arc<Policy>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    }
+}

@@ -1,0 +1,201 @@
+//! What runs is ended when its permission ends: A42, and the second half of A25.
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::{
+    HeaderMap, Request, Response,
+    body::{Frame, Incoming},
+    client::conn::http2::SendRequest,
+};
+use tokio::{net::TcpStream, sync::mpsc};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, protocol::frame::coding::CloseCode},
+};
+
+use crate::{
+    harness::{Agent, Gateway, Service, h2, raw, soon},
+    websocket::Echo,
+};
+
+/// Two endpoints that have their policies from files.
+const FROM_FILES: &str = "
+endpoints:
+  - { url: http://app.localhost, traffic_policy_file: app.yaml }
+  - { url: http://ws.app.localhost, traffic_policy_file: app.yaml }
+  - { url: http://other.localhost, traffic_policy_file: other.yaml }
+  - { url: http://ws.other.localhost, traffic_policy_file: other.yaml }
+";
+
+const DENY: &str = "on_http_request: [{ actions: [{ type: deny }] }]\n";
+
+/// A policy that writes its version onto each response.
+fn version(version: u8) -> String {
+    format!(
+        "on_http_response: [{{ actions: [{{ type: add-headers, config: {{ headers: {{ x-version: \"{version}\" }} }} }}] }}]\n"
+    )
+}
+
+/// A client's end of every kind of exchange that has no end of its own.
+struct Streams {
+    socket: WebSocketStream<TcpStream>,
+    events: raw::Client,
+    /// Each on an HTTP/2 connection that others use, too.
+    events_h2: Response<Incoming>,
+    grpc: Response<Incoming>,
+    http2: SendRequest<h2::Body>,
+}
+
+impl Streams {
+    /// Opens them at `HOST.localhost` and `ws.HOST.localhost`.
+    async fn open(gateway: &Gateway, host: &str) -> Self {
+        let socket = web_socket(gateway, &format!("ws.{host}.localhost")).await;
+        let mut events = raw::Client::connect(gateway.http()).await;
+        events
+            .send(format!(
+                "GET /events HTTP/1.1\r\nHost: {host}.localhost\r\n\r\n"
+            ))
+            .await;
+        assert!(events.head().await.unwrap().starts_with("HTTP/1.1 200"));
+        let mut http2 = h2::connect_plain(gateway).await;
+        let url = gateway.url(&format!("http://{host}.localhost/events"));
+        let request = Request::get(&url).body(Empty::new().boxed()).unwrap();
+        let events_h2 = soon("a head", http2.send_request(request)).await.unwrap();
+        let grpc = call(&mut http2, &url).await;
+        Self {
+            socket,
+            events,
+            events_h2,
+            grpc,
+            http2,
+        }
+    }
+
+    /// They carry what is sent.
+    async fn go_on(&mut self, service: &Service) {
+        service.send_event("still here");
+        self.events.until("data: still here\n\n").await;
+        for response in [&mut self.events_h2, &mut self.grpc] {
+            let frame = soon("an event", response.frame()).await.unwrap().unwrap();
+            assert_eq!(&*frame.into_data().unwrap(), b"data: still here\n\n");
+        }
+        let message = Message::text("ping");
+        self.socket.send(message.clone()).await.unwrap();
+        let back = soon("the echo", self.socket.next()).await.unwrap().unwrap();
+        assert_eq!(back, message);
+    }
+
+    /// All of them end, in their own way, with this reason; and their HTTP/2 connection goes on.
+    async fn are_ended(self, reason: &str, grpc_status: &str) {
+        let Self {
+            mut socket,
+            mut events,
+            mut events_h2,
+            grpc,
+            mut http2,
+        } = self;
+        let last = soon("a close frame", socket.next()).await.unwrap().unwrap();
+        let Message::Close(Some(frame)) = last else {
+            panic!("{last:?}");
+        };
+        assert_eq!((frame.code, &*frame.reason), (CloseCode::Policy, reason));
+        // Without the last chunk.
+        assert_eq!(events.rest().await, b"");
+        let frame = soon("the stream's end", events_h2.frame()).await.unwrap();
+        assert!(frame.is_err(), "{frame:?}");
+        let trailers = trailers(grpc).await;
+        assert_eq!(trailers["grpc-status"], grpc_status, "{trailers:?}");
+        soon("the connection", http2.ready()).await.unwrap();
+    }
+}
+
+async fn web_socket(gateway: &Gateway, host: &str) -> WebSocketStream<TcpStream> {
+    let tcp = TcpStream::connect(gateway.http()).await.unwrap();
+    let url = gateway.url(&format!("ws://{host}/"));
+    let (socket, _) = soon("a WebSocket handshake", client_async(url, tcp))
+        .await
+        .unwrap();
+    socket
+}
+
+/// A call of gRPC whose client goes on speaking.
+async fn call(http2: &mut SendRequest<h2::Body>, url: &str) -> Response<Incoming> {
+    let (speak, said) = mpsc::unbounded_channel::<Bytes>();
+    let said = futures_util::stream::unfold((said, speak.clone()), |(mut said, speak)| async {
+        let bytes = said.recv().await?;
+        Some((Ok(Frame::data(bytes)), (said, speak)))
+    });
+    speak.send(Bytes::from_static(&[0; 5])).unwrap();
+    let request = grpc_request(url)
+        .body(BodyExt::boxed(StreamBody::new(said)))
+        .unwrap();
+    soon("a head", http2.send_request(request)).await.unwrap()
+}
+
+fn grpc_request(url: &str) -> hyper::http::request::Builder {
+    Request::post(url)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+}
+
+async fn trailers(response: Response<Incoming>) -> HeaderMap {
+    let whole = soon("the call's end", response.into_body().collect()).await;
+    whole.unwrap().trailers().unwrap().clone()
+}
+
+async fn agent(gateway: &Gateway, service: &Service, echo: &Echo) -> Agent {
+    Agent::builder(gateway)
+        .url("http://app.localhost")
+        .upstream(service.addr())
+        .url("http://other.localhost")
+        .url("http://ws.app.localhost")
+        .upstream(echo.addr)
+        .url("http://ws.other.localhost")
+        .upstream(echo.addr)
+        .start()
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_d_a_changed_rule_ends_the_streams_that_it_let_in_and_nothing_else() {
+    let service = Service::echo().await;
+    let echo = Echo::start().await;
+    let files = [("app.yaml", &*version(1)), ("other.yaml", &version(1))];
+    let gateway = Gateway::with_files(&files, FROM_FILES).await;
+    let _agent = agent(&gateway, &service, &echo).await;
+    let streams = Streams::open(&gateway, "app").await;
+    let mut others = Streams::open(&gateway, "other").await;
+    // A download and a short call of gRPC that have begun.
+    let mut download = raw::Client::connect(gateway.http()).await;
+    download
+        .send("GET /slow-body HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
+        .await;
+    download.until("begun ").await;
+    let mut http2 = h2::connect_plain(&gateway).await;
+    let url = gateway.url("http://app.localhost/slow-head");
+    let short = grpc_request(&url)
+        .body(Full::from(&[0; 5][..]).boxed())
+        .unwrap();
+    let short = tokio::spawn(http2.send_request(short));
+    service.wait_for_requests(8).await;
+
+    gateway.put("app.yaml", DENY);
+    gateway.reload().await.unwrap();
+    streams.are_ended("policy changed", "14").await;
+    service
+        .wait_for("the service to see its readers leave", |counts| {
+            counts.readers == 3
+        })
+        .await;
+    others.go_on(&service).await;
+    service.release();
+    download.until("done").await;
+    service.release();
+    let short = soon("the short call", short).await.unwrap().unwrap();
+    assert_eq!(short.status(), 200);
+    assert!(short.headers().get("grpc-status").is_none());
+    // Whoever comes again is let in, or not, by the new rule.
+    let again = call(&mut http2, &url).await;
+    assert_eq!(again.headers()["grpc-status"], "7");
+}
