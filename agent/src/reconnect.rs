@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use adit_wire::message::{AgentMessage, GatewayMessage, Hello};
+use adit_wire::message::{AgentMessage, GatewayMessage, Hello, Refused};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout},
@@ -16,6 +16,7 @@ use crate::{
     End, Event,
     backoff::{Backoff, LIVED},
     bindings::{Bindings, Key, Wanted, Wish},
+    event::printable_refusal,
     gateway::Unconnected,
     session::{Session, Surroundings},
 };
@@ -75,6 +76,8 @@ enum Over {
     Lost(String),
     /// The gateway is going.
     Moved,
+    /// The gateway does not want this agent any more.
+    Refused(Refused),
     Closed,
 }
 
@@ -110,12 +113,12 @@ impl Reconnect {
                             continue;
                         }
                         Over::Moved => "the gateway is going".into(),
+                        Over::Refused(refused) => return self.refused(refused),
                         Over::Closed => return End::Closed,
                     }
                 }
                 Err(Unconnected::Refused(refused)) if !refused.retryable => {
-                    self.with.events.tell(Event::Refused(refused.clone()));
-                    return End::Refused(refused);
+                    return self.refused(refused);
                 }
                 Err(error) => error.to_string(),
             };
@@ -128,6 +131,11 @@ impl Reconnect {
                 return End::Closed;
             }
         }
+    }
+
+    fn refused(&self, refused: Refused) -> End {
+        self.with.events.tell(Event::Refused(refused.clone()));
+        End::Refused(refused)
     }
 
     /// Waits for something while there is no session; `None` if the agent ends before.
@@ -172,6 +180,13 @@ impl Reconnect {
                         self.with.events.tell(Event::Draining);
                         tokio::spawn(session.retire(Duration::from_millis(deadline_ms)));
                         return Over::Moved;
+                    }
+                    Ok(GatewayMessage::Ended { refused }) => {
+                        let refused = printable_refusal(refused);
+                        return match refused.retryable {
+                            true => Over::Lost(refused.reason),
+                            false => Over::Refused(refused),
+                        };
                     }
                     Ok(message) => self.hear(message, &mut session),
                     Err(reason) => return Over::Lost(reason),
@@ -218,7 +233,7 @@ impl Reconnect {
                 self.bindings.update_refused(request, refused, session);
             }
             GatewayMessage::Exchange(report) => session.tell_exchange(&report),
-            GatewayMessage::Drain { .. } => {}
+            GatewayMessage::Drain { .. } | GatewayMessage::Ended { .. } => {}
         }
     }
 

@@ -85,7 +85,12 @@ async fn serve(start: Start) -> io::Result<()> {
     } = start;
     let (finish, finishing) = watch::channel(false);
     let live = Arc::<Live>::default();
-    let own = Proxy::new(Arc::clone(&edge), index, Arc::clone(&live), finishing.clone());
+    let own = Proxy::new(
+        Arc::clone(&edge),
+        index,
+        Arc::clone(&live),
+        finishing.clone(),
+    );
     let core = Arc::new(Core {
         proxy: Arc::new(proxy(&edge, own)),
         live,

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     StartError,
-    agents::{names::Names, registry::Registry},
+    agents::{Credentials, names::Names, registry::Registry},
     config::{Config, Limits},
     core::Arriving,
     fetch,
@@ -45,6 +45,8 @@ pub(crate) struct Edge {
     pub(crate) handshakes: Arc<Doorkeeper>,
     pub(crate) certificates: Certificates,
     pub(crate) endpoints: Endpoints,
+    /// Which agents may connect.
+    pub(crate) credentials: Credentials,
     pub(crate) sessions: Registry,
     pub(crate) names: Names,
     pub(crate) keyring: Arc<Keyring>,
@@ -95,6 +97,7 @@ impl Edge {
             handshakes: Doorkeeper::new(limits.handshakes, limits.handshakes_per_ip),
             certificates: Certificates::load(&config.tls.certificates, local_ca)?,
             endpoints: Endpoints::declare(loaded.declared()),
+            credentials: Credentials::new(config.agents.clone()),
             sessions: Registry::new(limits.sessions),
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
             keyring: Arc::clone(&lent.keyring),

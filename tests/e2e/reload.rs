@@ -1,18 +1,16 @@
-//! Policies follow their files while connections run, and a mistake changes nothing but what is told.
+//! Policies follow their files while connections run, and a mistake changes nothing but what is told. What of it ends
+//! streams is in `revocation.rs`.
 
 use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use adit_gateway::ReloadError;
 
 use crate::harness::{
-    Agent, Deployed, Gateway, RawService, Service, raw,
+    Agent, Deployed, Gateway, Service, raw,
     visitor::{until, visit},
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
-const EVENTS: &str = "GET /events HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
-const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: ws.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// Two endpoints that have their policies from files.
 const FROM_FILES: &str = "
@@ -61,43 +59,20 @@ async fn asks_until(client: &mut raw::Client, version: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_policy_is_for_the_next_request_and_no_connection_ends() {
+async fn a_changed_policy_is_for_the_next_request_on_the_same_connection() {
     let service = Service::echo().await;
-    let echo = RawService::web_socket_echo().await;
     let gateway = gateway(&version("1"), &version("1")).await;
-    let _agent = Agent::builder(&gateway)
-        .url("http://app.localhost")
-        .upstream(service.addr())
-        .url("http://ws.localhost")
-        .upstream(echo.addr())
-        .start()
-        .await;
-
+    let _agent = Agent::forward(&gateway, "http://app.localhost", service.addr()).await;
     let mut kept = raw::Client::connect(gateway.http()).await;
     asks_until(&mut kept, "1").await;
-    let mut events = raw::Client::connect(gateway.http()).await;
-    events.send(EVENTS).await;
-    let head = events.head().await.unwrap();
-    assert_eq!(raw::header(&head, "x-version"), Some("1"));
-    let mut socket = raw::Client::connect(gateway.http()).await;
-    socket.send(UPGRADE).await;
-    assert_eq!(socket.answer().await.status, 101);
-
     for written in ["2", "3"] {
         // As some editors do it and as others do.
         match written {
             "2" => fs::write(gateway.folder().join("app.yaml"), version(written)).unwrap(),
             _ => gateway.put("app.yaml", &version(written)),
         }
-        gateway.put("ws.yaml", &deny(410));
         asks_until(&mut kept, written).await;
-        service.send_event(written);
-        events.until(&format!("data: {written}\n\n")).await;
-        socket.send("ping").await;
-        socket.until("ping").await;
     }
-    // The socket goes on, but there is no second one.
-    assert_eq!(visit(gateway.http(), "ws.localhost", "/").await.0, 410);
     assert_eq!(service.counts().abandoned, 0);
 }
 

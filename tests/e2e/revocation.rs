@@ -14,8 +14,11 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::frame::coding::CloseCode},
 };
 
+use adit_agent::{End, Event};
+use adit_wire::message::RefusalCode;
+
 use crate::{
-    harness::{Agent, Gateway, Service, h2, raw, soon},
+    harness::{Agent, Gateway, Service, event, h2, raw, soon, visitor::visit},
     websocket::Echo,
 };
 
@@ -86,6 +89,30 @@ impl Streams {
         assert_eq!(back, message);
     }
 
+    /// All of them end. An agent that goes takes its streams along, so that there may be nobody left to say why.
+    async fn break_off(self) {
+        let Self {
+            mut socket,
+            mut events,
+            mut events_h2,
+            grpc,
+            mut http2,
+        } = self;
+        soon("the socket's end", async {
+            while let Some(Ok(message)) = socket.next().await {
+                assert!(message.is_close(), "{message:?}");
+            }
+        })
+        .await;
+        assert_eq!(events.rest().await, b"");
+        let frame = soon("the stream's end", events_h2.frame()).await.unwrap();
+        assert!(frame.is_err(), "{frame:?}");
+        if let Ok(whole) = soon("the call's end", grpc.into_body().collect()).await {
+            assert_eq!(whole.trailers().unwrap()["grpc-status"], "14");
+        }
+        soon("the connection", http2.ready()).await.unwrap();
+    }
+
     /// All of them end, in their own way, with this reason; and their HTTP/2 connection goes on.
     async fn are_ended(self, reason: &str, grpc_status: &str) {
         let Self {
@@ -144,17 +171,20 @@ async fn trailers(response: Response<Incoming>) -> HeaderMap {
     whole.unwrap().trailers().unwrap().clone()
 }
 
-async fn agent(gateway: &Gateway, service: &Service, echo: &Echo) -> Agent {
-    Agent::builder(gateway)
-        .url("http://app.localhost")
+/// An agent of this name that serves `HOST.localhost` and `ws.HOST.localhost`.
+async fn agent(
+    gateway: &Gateway,
+    name: &str,
+    host: &str,
+    (service, echo): (&Service, &Echo),
+) -> Agent {
+    let agent = Agent::builder(gateway)
+        .token(gateway.token_of(name))
+        .url(&format!("http://{host}.localhost"))
         .upstream(service.addr())
-        .url("http://other.localhost")
-        .url("http://ws.app.localhost")
-        .upstream(echo.addr)
-        .url("http://ws.other.localhost")
-        .upstream(echo.addr)
-        .start()
-        .await
+        .url(&format!("http://ws.{host}.localhost"))
+        .upstream(echo.addr);
+    agent.start().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,7 +193,11 @@ async fn a42_d_a_changed_rule_ends_the_streams_that_it_let_in_and_nothing_else()
     let echo = Echo::start().await;
     let files = [("app.yaml", &*version(1)), ("other.yaml", &version(1))];
     let gateway = Gateway::with_files(&files, FROM_FILES).await;
-    let _agent = agent(&gateway, &service, &echo).await;
+    let behind = (&service, &echo);
+    let _agents = [
+        agent(&gateway, "tester", "app", behind).await,
+        agent(&gateway, "tester", "other", behind).await,
+    ];
     let streams = Streams::open(&gateway, "app").await;
     let mut others = Streams::open(&gateway, "other").await;
     // A download and a short call of gRPC that have begun.
@@ -198,4 +232,125 @@ async fn a42_d_a_changed_rule_ends_the_streams_that_it_let_in_and_nothing_else()
     // Whoever comes again is let in, or not, by the new rule.
     let again = call(&mut http2, &url).await;
     assert_eq!(again.headers()["grpc-status"], "7");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_b_a_removed_token_ends_its_agents_and_their_streams_and_nobody_elses() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let gateway = Gateway::start().await;
+    let behind = (&service, &echo);
+    let revoked = agent(&gateway, "tester", "app", behind).await;
+    let _other = agent(&gateway, "other", "other", behind).await;
+    let mut others = Streams::open(&gateway, "other").await;
+    // A mistake elsewhere in the file keeps everything as it was.
+    gateway.put("gateway.yaml", "agents: []\nlistne: {}\n");
+    assert!(gateway.reload().await.is_err());
+    others.go_on(&service).await;
+    let streams = Streams::open(&gateway, "app").await;
+
+    gateway.rewrite_agents(&[("other", &["bind:*"])]);
+    let reloaded = gateway.reload().await;
+    // Whoever was first, the file system or we.
+    assert!(reloaded.unwrap().waiting.is_empty());
+    streams.break_off().await;
+    let End::Refused(why) = soon("the agent's end", revoked.agent.done()).await else {
+        panic!("it has not been refused");
+    };
+    assert!(
+        why.reason.contains("ERR_ADIT_300") && !why.retryable,
+        "{why}"
+    );
+    assert_eq!(visit(gateway.http(), "app.localhost", "/").await.0, 404);
+    // Nor does it come in again.
+    let again = Agent::builder(&gateway)
+        .url("http://app.localhost")
+        .upstream(1);
+    let told = again.try_start().await.err().unwrap();
+    assert!(told.contains("ERR_ADIT_107"), "{told}");
+    service
+        .wait_for("the service to see its readers leave", |counts| {
+            counts.readers == 3
+        })
+        .await;
+    others.go_on(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_b_a_narrowed_access_list_ends_what_it_no_longer_allows() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let gateway = Gateway::start().await;
+    let behind = (&service, &echo);
+    let narrowed = agent(&gateway, "tester", "app", behind).await;
+    let kept = agent(&gateway, "tester", "other", behind).await;
+    let streams = Streams::open(&gateway, "app").await;
+    let mut others = Streams::open(&gateway, "other").await;
+    let mut events = narrowed.events();
+
+    gateway.rewrite_agents(&[(
+        "tester",
+        &["bind:other.localhost", "bind:ws.other.localhost"],
+    )]);
+    gateway.reload().await.unwrap();
+    let taken = event(&mut events, |event| matches!(event, Event::Unbound { .. })).await;
+    let Event::Unbound {
+        refused: Some(why), ..
+    } = taken
+    else {
+        panic!("{taken:?}");
+    };
+    assert_eq!(why.code, RefusalCode::Acl, "{why}");
+    streams
+        .are_ended("agent may not serve this url any more", "14")
+        .await;
+    assert_eq!(visit(gateway.http(), "app.localhost", "/").await.0, 404);
+    others.go_on(&service).await;
+    assert!(kept.agent.is_connected() && narrowed.agent.is_connected());
+
+    // What is allowed again can be had again, without a restart of anything.
+    gateway.rewrite_agents(&[("tester", &["bind:*"])]);
+    gateway.reload().await.unwrap();
+    let _again = agent(&gateway, "tester", "app", behind).await;
+    Streams::open(&gateway, "app").await.go_on(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_token_is_let_in_without_a_restart() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let gateway = Gateway::with_agents(&[("tester", &["bind:*"])], "").await;
+    gateway.rewrite_agents(&[("tester", &["bind:*"]), ("new", &["bind:*"])]);
+    gateway.reload().await.unwrap();
+    let _agent = agent(&gateway, "new", "app", (&service, &echo)).await;
+    assert_eq!(visit(gateway.http(), "app.localhost", "/").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_c_an_agent_that_goes_takes_its_streams_along() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let gateway = Gateway::start().await;
+    let behind = (&service, &echo);
+    let gone = agent(&gateway, "tester", "app", behind).await;
+    let _other = agent(&gateway, "tester", "other", behind).await;
+    let streams = Streams::open(&gateway, "app").await;
+    let mut others = Streams::open(&gateway, "other").await;
+    gone.close().await;
+    streams.break_off().await;
+    others.go_on(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_c_an_agents_new_policy_ends_the_streams_that_its_old_one_let_in() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let gateway = Gateway::start().await;
+    let behind = (&service, &echo);
+    let updating = agent(&gateway, "tester", "app", behind).await;
+    let _other = agent(&gateway, "tester", "other", behind).await;
+    let streams = Streams::open(&gateway, "app").await;
+    let mut others = Streams::open(&gateway, "other").await;
+    // Where none was, one comes: who was let in without it may not stay either.
+    for forwarder in &updating.forwarders {
+        forwarder.update_policy(DENY).await.unwrap();
+    }
+    streams.are_ended("policy changed", "14").await;
+    assert_eq!(visit(gateway.http(), "app.localhost", "/").await.0, 403);
+    others.go_on(&service).await;
 }

@@ -221,6 +221,11 @@ pub enum GatewayMessage {
         /// Milliseconds until the gateway closes what still runs.
         deadline_ms: u64,
     },
+    /// The gateway ends the session, its endpoints and its streams, now. Since revision 3.
+    Ended {
+        /// Why, and whether to come again.
+        refused: Refused,
+    },
     /// One exchange ended, for the agent's display. Sent only if the endpoint asked for it, and
     /// left out rather than waited for when the control stream is slow.
     Exchange(Box<ExchangeReport>),

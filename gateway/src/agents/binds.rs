@@ -13,10 +13,13 @@ use adit_wire::message::{AgentMessage, EndpointSpec, GatewayMessage, RefusalCode
 use tokio::{sync::mpsc, time::interval};
 use tracing::{info, warn};
 
-use super::names::{ATTEMPTS, Asker};
+use super::{
+    credentials::Credential,
+    names::{ATTEMPTS, Asker},
+};
 use crate::{
-    config::AgentEntry,
     edge::Edge,
+    live::Why,
     pools::{
         endpoints::{BindError, Endpoint},
         member::{AgentPolicy, Member, MemberSpec},
@@ -37,7 +40,7 @@ const FORWARDS_TO: usize = 1024;
 pub(super) struct Binds {
     edge: Arc<Edge>,
     session: Arc<Session>,
-    agent: AgentEntry,
+    agent: Credential,
     held: HashMap<u64, Held>,
 }
 
@@ -54,7 +57,7 @@ struct Held {
 // === impl Binds ===
 
 impl Binds {
-    pub(super) fn new(edge: Arc<Edge>, session: Arc<Session>, agent: AgentEntry) -> Self {
+    pub(super) fn new(edge: Arc<Edge>, session: Arc<Session>, agent: Credential) -> Self {
         Self {
             edge,
             session,
@@ -63,14 +66,24 @@ impl Binds {
         }
     }
 
-    /// Does what the agent asks until it has no more to say.
-    pub(super) async fn run(&mut self, heard: &mut mpsc::Receiver<AgentMessage>) {
+    /// Does what the agent asks until it has no more to say, or its credential is one no more; then the answer is why.
+    pub(super) async fn run(
+        &mut self,
+        heard: &mut mpsc::Receiver<AgentMessage>,
+    ) -> Option<Refused> {
         let mut sweep = interval(SWEEP);
         loop {
             tokio::select! {
                 message = heard.recv() => match message {
                     Some(message) => self.hear(message).await,
-                    None => return,
+                    None => return None,
+                },
+                changed = self.agent.changed() => match changed {
+                    Ok(()) => self.narrow().await,
+                    Err(refused) => {
+                        self.revoke();
+                        return Some(refused);
+                    }
                 },
                 _ = sweep.tick() => self.held.values().for_each(|held| held.member.sweep()),
             }
@@ -83,6 +96,35 @@ impl Binds {
             member.retire();
             self.edge.endpoints.unbind(&url, id, lost);
         }
+    }
+
+    /// Takes away what the access list does not allow any more.
+    async fn narrow(&mut self) {
+        let allowed = |held: &Held| self.check(&held.url, &held.name);
+        let lost: Vec<_> = self
+            .held
+            .iter()
+            .filter_map(|(id, held)| Some((*id, allowed(held).err()?)))
+            .collect();
+        for (endpoint, refused) in lost {
+            if let Some(Held { url, member, .. }) = self.held.remove(&endpoint) {
+                self.edge.endpoints.unbind(&url, endpoint, false);
+                member.withdraw(Why::UrlWithdrawn);
+                info!(agent = %self.session.owner, %url, "endpoint taken away");
+                let message = GatewayMessage::Unbound { endpoint, refused };
+                self.session.tell(message).await;
+            }
+        }
+        self.edge.review();
+    }
+
+    /// Takes everything away.
+    fn revoke(&mut self) {
+        for (id, Held { url, member, .. }) in self.held.drain() {
+            self.edge.endpoints.unbind(&url, id, false);
+            member.withdraw(Why::TokenRevoked);
+        }
+        self.edge.review();
     }
 
     async fn hear(&mut self, message: AgentMessage) {
@@ -209,18 +251,24 @@ impl Binds {
         endpoint: &str,
         member: &Arc<Member>,
     ) -> Result<EndpointUrl, Refused> {
-        let asker = self.asker(endpoint);
-        let own = matches!(&url.host, HostPattern::Exact(host) if self.edge.names.is_name_of(host, asker));
-        if !own && !self.agent.acl.allows(&url) {
-            return Err(refused(
-                RefusalCode::Acl,
-                format_args!(
-                    "this authtoken may not bind {url}; its `acl` in gateway.yaml decides (ERR_ADIT_316)"
-                ),
-            ));
-        }
+        self.check(&url, endpoint)?;
         self.place(&url, member)?;
         Ok(url)
+    }
+
+    /// Whether the credential may serve a URL.
+    fn check(&self, url: &EndpointUrl, endpoint: &str) -> Result<(), Refused> {
+        let asker = self.asker(endpoint);
+        let own = matches!(&url.host, HostPattern::Exact(host) if self.edge.names.is_name_of(host, asker));
+        if own || self.agent.entry.acl.allows(url) {
+            return Ok(());
+        }
+        Err(refused(
+            RefusalCode::Acl,
+            format_args!(
+                "this authtoken may not bind {url}; its `acl` in gateway.yaml decides (ERR_ADIT_316)"
+            ),
+        ))
     }
 
     fn bind_random(

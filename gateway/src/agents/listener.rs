@@ -1,6 +1,6 @@
 //! An agent's connection: greeting, lane, control stream.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use adit_wire::{
     Incoming, Lane, Nothing, Side, Stream, control, frame, lane,
@@ -19,9 +19,8 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, info, warn};
 
-use super::binds::Binds;
+use super::{binds::Binds, credentials::Credential};
 use crate::{
-    config::AgentEntry,
     core::Core,
     pools::session::{Session, Terms},
     token,
@@ -29,6 +28,9 @@ use crate::{
 
 /// Control messages that may wait for a slow agent.
 const QUEUE: usize = 256;
+
+/// How long an agent may take to go whose session is ended.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The user's own texts may not be longer; reference of the code: ERR_ADIT_100.
 const METADATA: usize = 4096;
@@ -66,24 +68,25 @@ type Begun = (Arc<Session>, Place);
 enum Place {
     First {
         say: mpsc::Receiver<GatewayMessage>,
-        agent: AgentEntry,
+        agent: Credential,
     },
     Further(u16),
 }
 
 async fn begin(core: &Core, tls: &mut AgentTls, hello: Hello) -> Result<Begun, Refused> {
     let edge = &core.edge;
-    let agent = authenticate(&edge.config.agents, hello.token.expose())?.clone();
+    let agent = edge.credentials.authenticate(hello.token.expose())?;
     let version = agree(hello.versions)?;
     check_texts(&hello)?;
     let lane_count = edge.lane_count();
     let (say, queue) = mpsc::channel(QUEUE);
     let terms = Terms {
-        owner: agent.name.clone(),
+        owner: agent.entry.name.clone(),
         agent_id: hello.agent_id,
         epoch: hello.epoch,
         join_key: adit_wire::message::Token::new(token::generate().0),
         lane_count,
+        version,
         dial_timeout: edge.limits().dial_timeout.0,
     };
     let join_key = terms.join_key.clone();
@@ -188,11 +191,28 @@ async fn run_first(
     binds: &mut Binds,
 ) -> String {
     let (hear, mut heard) = mpsc::channel::<AgentMessage>(16);
+    let mut control = pin!(control(
+        stream,
+        core.edge.heartbeat(),
+        &session.pulse,
+        say,
+        hear
+    ));
     // What was said before the end is heard before the end.
     let why = tokio::select! {
         biased;
-        why = control(stream, core.edge.heartbeat(), &session.pulse, say, hear) => why.to_string(),
-        () = binds.run(&mut heard) => "closed by the agent".into(),
+        why = &mut control => why.to_string(),
+        over = binds.run(&mut heard) => match over {
+            None => "closed by the agent".into(),
+            Some(refused) => {
+                let reason = refused.reason.clone();
+                // An agent that understands it goes at once.
+                if session.part(refused).await {
+                    drop(timeout(GOODBYE, control).await);
+                }
+                reason
+            }
+        },
         () = session.end.cancelled() => "closed by the gateway".into(),
         () = lane.closed() => "connection closed".into(),
         Some(_) = incoming.accept() => {
@@ -231,22 +251,6 @@ async fn run_further(
 fn end(core: &Core, session: &Session) {
     session.close();
     core.edge.sessions.leave(session);
-}
-
-/// Looks at every credential, so that the time tells nothing about which one was near.
-fn authenticate<'a>(agents: &'a [AgentEntry], token: &str) -> Result<&'a AgentEntry, Refused> {
-    let mut found = None;
-    for agent in agents {
-        if agent.token_hash.is_of(token) {
-            found = Some(agent);
-        }
-    }
-    found.ok_or_else(|| Refused {
-        code: RefusalCode::Token,
-        reason: "the gateway does not know this authtoken; `adit gateway token NAME` makes one (ERR_ADIT_107)"
-            .into(),
-        retryable: false,
-    })
 }
 
 fn agree((oldest, newest): (u16, u16)) -> Result<u16, Refused> {

@@ -2,15 +2,17 @@
 //!
 //! - [`listener`]: greeting, lanes, the control stream
 //! - [`binds`]: a session's endpoints, from asking to giving back
-//! - [`acl`]: which URLs a credential may serve
+//! - [`credentials`]: who may connect; [`acl`]: which URLs a credential may serve
 //! - [`names`]: random names that stay the same
 //! - [`registry`]: the sessions there are
 
 mod acl;
 mod binds;
+mod credentials;
 mod listener;
 pub(crate) mod names;
 pub(crate) mod registry;
 
 pub(crate) use acl::Acl;
+pub(crate) use credentials::Credentials;
 pub(crate) use listener::serve;

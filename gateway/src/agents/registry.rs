@@ -157,6 +157,7 @@ mod tests {
             epoch,
             join_key: Token::new(""),
             lane_count: 1,
+            version: 1,
             dial_timeout: Duration::from_secs(1),
         };
         Arc::new(Session::new(terms, mpsc::channel(1).0))

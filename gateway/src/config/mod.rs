@@ -91,7 +91,7 @@ pub struct CertificateEntry {
 }
 
 /// One agent's credential.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentEntry {
     /// Name for logs and for take-over: sessions of one name are one owner.

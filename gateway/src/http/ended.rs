@@ -13,7 +13,7 @@ use tracing::debug;
 use super::{
     answer,
     errors::ErrorPage,
-    exchange::{Exchange, Instead},
+    exchange::{Exchange, Instead, Layer},
     interruptible,
     websocket::{self, Frames},
 };
@@ -32,7 +32,10 @@ pub(super) fn list(edge: &Edge, live: &Arc<Live>, session: &Session, exchange: &
     let mut callers = Vec::new();
     for layer in &exchange.layers {
         match layer.memory.identity() {
-            Some(caller) if caller.session.is_some() && !callers.iter().any(|known| Arc::ptr_eq(known, caller)) => {
+            Some(caller)
+                if caller.session.is_some()
+                    && !callers.iter().any(|known| Arc::ptr_eq(known, caller)) =>
+            {
                 callers.push(Arc::clone(caller));
             }
             _ => {}
@@ -41,7 +44,9 @@ pub(super) fn list(edge: &Edge, live: &Arc<Live>, session: &Session, exchange: &
     if !grpc && callers.is_empty() {
         return;
     }
-    let Some(client) = client(session) else { return };
+    let Some(client) = client(session) else {
+        return;
+    };
     let endable = Endable::new(client, callers, grpc);
     if grpc {
         endable.is_stream(passed(exchange));
@@ -71,7 +76,9 @@ pub(super) fn answered(
         listed.is_stream(passed(exchange));
         return listed.look(edge);
     }
-    let Some(client) = client(session) else { return };
+    let Some(client) = client(session) else {
+        return;
+    };
     let endable = Endable::new(client, Vec::new(), false);
     endable.is_stream(passed(exchange));
     let listed = live.list(endable, edge);
@@ -108,7 +115,12 @@ pub(super) async fn tell(session: &mut Session, exchange: &mut Exchange, why: Wh
             status
         }
         Some(_) if grpc => {
-            drop(session.as_mut().write_response_trailers(trailers(why)).await);
+            drop(
+                session
+                    .as_mut()
+                    .write_response_trailers(trailers(why))
+                    .await,
+            );
             0
         }
         Some(StatusCode::SWITCHING_PROTOCOLS) => {
@@ -145,6 +157,7 @@ fn page(why: Why) -> ErrorPage {
     match why {
         Why::SignedOut | Why::SessionOver => ErrorPage::session_ended(),
         Why::PolicyChanged => ErrorPage::policy_changed(),
+        Why::TokenRevoked | Why::UrlWithdrawn => ErrorPage::no_agent(),
     }
 }
 
@@ -182,8 +195,18 @@ fn passed(exchange: &Exchange) -> Vec<Passed> {
     if routed.serving.policy.is_none() {
         passed.push(Passed::Endpoint(Arc::clone(&routed.serving)));
     }
-    if let (Some(member), None) = (&routed.member, &routed.agent_policy) {
-        passed.push(Passed::Member(Arc::clone(member), None));
+    // Of a member that was chosen after a failure, too: its policy has the same text.
+    if let Some(member) = &routed.member {
+        let known = |layer: &Layer| {
+            layer
+                .member
+                .as_ref()
+                .is_some_and(|one| Arc::ptr_eq(one, member))
+        };
+        if !exchange.layers.iter().any(known) {
+            let policy = member.policy().map(|own| Arc::clone(&own.policy));
+            passed.push(Passed::Member(Arc::clone(member), policy));
+        }
     }
     passed
 }
@@ -195,7 +218,8 @@ fn is_stream(headers: &HeaderMap) -> bool {
     let kind = kind.as_bytes();
     let ends = |rest: &u8| matches!(rest, b';' | b' ');
     STREAMS.iter().any(|stream| {
-        kind.get(..stream.len()).is_some_and(|named| named.eq_ignore_ascii_case(stream))
+        kind.get(..stream.len())
+            .is_some_and(|named| named.eq_ignore_ascii_case(stream))
             && kind.get(stream.len()).is_none_or(ends)
     })
 }

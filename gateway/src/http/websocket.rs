@@ -35,12 +35,15 @@ impl Frames {
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {
-                let now = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                let now =
+                    usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 self.left -= now as u64;
                 bytes = bytes.get(now..).unwrap_or_default();
                 continue;
             }
-            let (Some((first, rest)), Some(place)) = (bytes.split_first(), self.head.get_mut(self.seen)) else {
+            let (Some((first, rest)), Some(place)) =
+                (bytes.split_first(), self.head.get_mut(self.seen))
+            else {
                 return;
             };
             *place = *first;

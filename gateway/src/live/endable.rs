@@ -61,6 +61,10 @@ pub(crate) enum Why {
     SessionOver,
     /// Another policy stands where it was let in.
     PolicyChanged,
+    /// The agent's token was revoked.
+    TokenRevoked,
+    /// The agent may not serve the URL any longer.
+    UrlWithdrawn,
 }
 
 // === impl Endable ===
@@ -114,7 +118,7 @@ impl Endable {
         let sessions = edge.policy_env.sessions();
         let why = self
             .session_over(sessions, now.1)
-            .or_else(|| self.policy_changed(&edge.endpoints.snapshot(), now.0));
+            .or_else(|| self.place_changed(&edge.endpoints.snapshot(), now.0));
         self.ended.get().is_none() && why.is_some_and(|why| self.end(why, now.0))
     }
 
@@ -123,7 +127,9 @@ impl Endable {
         match self.ended.get() {
             Some((_, since)) if now.0.duration_since(*since) >= LAST_WORDS => self.client.tear(),
             Some(_) => {}
-            None if self.outdated.get().is_some() || self.callers.iter().any(|one| one.until.is_some()) => {
+            None if self.outdated.get().is_some()
+                || self.callers.iter().any(|one| one.until.is_some()) =>
+            {
                 self.review(edge, now);
             }
             None => {}
@@ -140,7 +146,11 @@ impl Endable {
 
     fn session_over(&self, sessions: &dyn Sessions, now: SystemTime) -> Option<Why> {
         for caller in &self.callers {
-            if caller.session.as_ref().is_some_and(|keys| sessions.is_ended(keys)) {
+            if caller
+                .session
+                .as_ref()
+                .is_some_and(|keys| sessions.is_ended(keys))
+            {
                 return Some(Why::SignedOut);
             }
             if caller.until.is_some_and(|until| until <= now) {
@@ -150,13 +160,11 @@ impl Endable {
         None
     }
 
-    fn policy_changed(&self, routes: &Routes, now: Instant) -> Option<Why> {
+    fn place_changed(&self, routes: &Routes, now: Instant) -> Option<Why> {
         let passed = self.passed.get()?;
-        if passed.iter().all(|place| place.is_current(routes)) {
-            return None;
-        }
+        let why = passed.iter().find_map(|place| place.changed(routes))?;
         let since = *self.outdated.get_or_init(|| now);
-        (!self.grpc || self.had_its_grace(since, now)).then_some(Why::PolicyChanged)
+        (!self.grpc || self.had_its_grace(since, now)).then_some(why)
     }
 
     /// A call whose client has ended and waits for an answer is as any other request. What it is shows when the answer
@@ -198,6 +206,8 @@ impl fmt::Display for Why {
             Self::SignedOut => "session signed out",
             Self::SessionOver => "session over",
             Self::PolicyChanged => "policy changed",
+            Self::TokenRevoked => "agent token revoked",
+            Self::UrlWithdrawn => "agent may not serve this url any more",
         })
     }
 }

@@ -80,7 +80,11 @@ impl Live {
     /// Looks at all of them, and ends those that would not be let in any more.
     pub(crate) fn review(&self, edge: &Edge) {
         let now = now();
-        let ended = self.all().iter().filter(|one| one.review(edge, now)).count();
+        let ended = self
+            .all()
+            .iter()
+            .filter(|one| one.review(edge, now))
+            .count();
         if ended > 0 {
             info!(exchanges = ended, "what ran without permission was ended");
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use adit_policy::Policy;
 
+use super::Why;
 use crate::pools::{
     endpoints::{Endpoint, Routes},
     member::Member,
@@ -21,19 +22,23 @@ pub(crate) enum Passed {
 // === impl Passed ===
 
 impl Passed {
-    /// Whether the same policy stands there now. One that came where none was is another one, too.
-    pub(super) fn is_current(&self, routes: &Routes) -> bool {
-        match self {
+    /// Why it is not as it was: another policy stands there, or one where none was, or the agent may not serve it.
+    pub(super) fn changed(&self, routes: &Routes) -> Option<Why> {
+        let same = match self {
             Self::Endpoint(then) => {
                 let now = routes.at(&then.url);
                 let now = now.and_then(|endpoint| endpoint.policy.as_ref());
                 is_same(then.policy.as_ref(), now)
             }
             Self::Member(member, then) => {
+                if let Some(why) = member.withdrawn() {
+                    return Some(why);
+                }
                 let now = member.policy();
                 is_same(then.as_ref(), now.as_ref().map(|now| &now.policy))
             }
-        }
+        };
+        (!same).then_some(Why::PolicyChanged)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One session's share of an endpoint.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -16,6 +16,7 @@ use super::{
     idle::Idle,
     session::{OpenFailure, Session},
 };
+use crate::live::Why;
 
 /// A session that serves an endpoint.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Member {
     policy: ArcSwapOption<AgentPolicy>,
     idle: Idle,
     alive: AtomicBool,
+    withdrawn: OnceLock<Why>,
 }
 
 /// What the agent asked for when it bound the endpoint.
@@ -71,6 +73,7 @@ impl Member {
             policy: ArcSwapOption::from_pointee(policy),
             idle: Idle::new(cores),
             alive: AtomicBool::new(true),
+            withdrawn: OnceLock::new(),
         }
     }
 
@@ -144,6 +147,18 @@ impl Member {
     pub(crate) fn retire(&self) {
         self.alive.store(false, Ordering::Release);
         self.idle.clear();
+    }
+
+    /// Its agent may not serve it any longer. What runs is ended by the next review.
+    pub(crate) fn withdraw(&self, why: Why) {
+        // The first reason is the one.
+        drop(self.withdrawn.set(why));
+        self.retire();
+    }
+
+    /// Why its agent may not serve it any longer, if it may not.
+    pub(crate) fn withdrawn(&self) -> Option<Why> {
+        self.withdrawn.get().copied()
     }
 
     /// Lets go of its idle streams, so that a draining agent sees only running ones.

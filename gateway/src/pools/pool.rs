@@ -80,6 +80,7 @@ mod tests {
             epoch: 1,
             join_key: Token::new(""),
             lane_count: 1,
+            version: 1,
             dial_timeout: Duration::from_secs(1),
         };
         let session = Arc::new(Session::new(terms, mpsc::channel(1).0));

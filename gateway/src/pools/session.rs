@@ -11,8 +11,8 @@ use std::{
 
 use adit_wire::{
     FrameError, Lane, Pulse, Stream, frame,
-    limits::{MAX_LANES, OPEN_FRAME},
-    message::{DialError, ExchangeReport, GatewayMessage, OpenRequest, OpenResult, Token},
+    limits::{ENDED_SINCE, MAX_LANES, OPEN_FRAME},
+    message::{DialError, ExchangeReport, GatewayMessage, OpenRequest, OpenResult, Refused, Token},
 };
 use arc_swap::ArcSwapOption;
 use tokio::{sync::mpsc, time::timeout};
@@ -43,6 +43,8 @@ pub(crate) struct Session {
     draining: AtomicBool,
     say: mpsc::Sender<GatewayMessage>,
     unreported: AtomicU64,
+    /// The protocol revision that was agreed on.
+    version: u16,
     dial_timeout: Duration,
 }
 
@@ -54,6 +56,7 @@ pub(crate) struct Terms {
     pub(crate) epoch: u64,
     pub(crate) join_key: Token,
     pub(crate) lane_count: u16,
+    pub(crate) version: u16,
     pub(crate) dial_timeout: Duration,
 }
 
@@ -91,6 +94,7 @@ impl Session {
             draining: AtomicBool::new(false),
             say,
             unreported: AtomicU64::new(0),
+            version: terms.version,
             dial_timeout: terms.dial_timeout,
         }
     }
@@ -155,6 +159,11 @@ impl Session {
     /// Sends a control message; `false` if the session has ended.
     pub(crate) async fn tell(&self, message: GatewayMessage) -> bool {
         self.say.send(message).await.is_ok()
+    }
+
+    /// Tells the agent that its session is ended, and why; `false` if it speaks an older protocol, or has ended.
+    pub(crate) async fn part(&self, refused: Refused) -> bool {
+        self.version >= ENDED_SINCE && self.tell(GatewayMessage::Ended { refused }).await
     }
 
     /// Reports an exchange to the agent's display, unless that would have to wait.

@@ -1,4 +1,7 @@
-//! Hot reload: the policies follow their files, all at once or not at all, and no connection notices.
+//! Hot reload: policies and agents' credentials follow their files, all at once or not at all.
+//!
+//! Requests that run end under the policy that they began with. Streams have no end of their own, so they end with the
+//! policy that let them in ([`crate::live`]). Of agents, those notice whose own entry has changed.
 //!
 //! One thread reads, builds and swaps. It is woken by the file system and by [`crate::Gateway::reload`].
 
@@ -38,6 +41,8 @@ use crate::{
 pub struct Reloaded {
     /// How many endpoints have another policy now.
     pub changed: usize,
+    /// How many agents' entries are new, other or gone.
+    pub agents: usize,
     /// Keys of `gateway.yaml` that differ from what is in use and wait for a restart.
     pub waiting: Vec<String>,
 }

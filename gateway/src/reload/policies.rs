@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use adit_policy::{
     LoadError, Policy,
-    document::{Document, Mistake, read_warned},
+    document::{self, Document, Mistake, read_warned},
     endpoint_url::EndpointUrl,
     env::Env,
 };
+
+use serde_yaml::Value;
 
 use super::{ConfigErrors, texts::Texts};
 use crate::{
@@ -15,9 +17,13 @@ use crate::{
     pools::endpoints::{Declared, Endpoint},
 };
 
-/// The operator's policies, each with the text that it was built from.
+/// The operator's policies, each with what it was built from.
 #[derive(Default)]
-pub(super) struct Policies(Vec<Built>);
+pub(super) struct Policies {
+    all: Vec<Built>,
+    /// The text of `gateway.yaml` that was read last.
+    whole: Option<Arc<str>>,
+}
 
 struct Built {
     url: EndpointUrl,
@@ -26,11 +32,11 @@ struct Built {
     policy: Option<Arc<Policy>>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 enum Source {
     Nothing,
-    /// Written into `gateway.yaml`; this is the whole of that text.
-    Inside(Option<Arc<str>>),
+    /// Written into `gateway.yaml`: what stands there under the endpoint, whatever else that file says.
+    Inside(Value),
     File(Arc<str>),
 }
 
@@ -53,20 +59,20 @@ impl Policies {
             .origin
             .as_ref()
             .map(|origin| Arc::clone(&origin.text));
-        let inside = Source::Inside(whole.clone());
-        if !known.0.iter().any(|known| known.source == inside) {
+        if whole.is_none() || whole != known.whole {
             config.warnings.iter().for_each(&mut *tell);
         }
-        let mut built = Vec::with_capacity(config.endpoints.len());
+        let mut all = Vec::with_capacity(config.endpoints.len());
         let mut mistakes = Vec::new();
+        let mut written = written(whole.as_deref());
         for entry in std::mem::take(&mut config.endpoints) {
-            match known.one(entry, whole.as_ref(), texts, env, tell) {
-                Ok(policy) => built.push(policy),
+            match known.one(entry, written.next(), texts, env, tell) {
+                Ok(policy) => all.push(policy),
                 Err(mistake) => mistakes.push(mistake),
             }
         }
         if mistakes.is_empty() {
-            Ok(Self(built))
+            Ok(Self { all, whole })
         } else {
             Err(ConfigErrors(mistakes.into()))
         }
@@ -74,15 +80,16 @@ impl Policies {
 
     /// As endpoints have them.
     pub(super) fn declared(&self) -> Vec<Declared> {
-        self.0.iter().map(Built::declared).collect()
+        self.all.iter().map(Built::declared).collect()
     }
 
     /// Takes over newer policies and tells which endpoints have another one now. Endpoints come and go only at
     /// a restart: the policy of one that is missing among the newer ones stays.
     pub(super) fn renew(&mut self, newer: Self) -> Vec<Declared> {
         let mut changed = Vec::new();
-        for new in newer.0 {
-            let Some(old) = self.0.iter_mut().find(|old| old.url == new.url) else {
+        self.whole = newer.whole;
+        for new in newer.all {
+            let Some(old) = self.all.iter_mut().find(|old| old.url == new.url) else {
                 continue;
             };
             if old.policy.as_ref().map(Arc::as_ptr) != new.policy.as_ref().map(Arc::as_ptr) {
@@ -96,7 +103,7 @@ impl Policies {
     fn one(
         &self,
         entry: EndpointEntry,
-        whole: Option<&Arc<str>>,
+        written: Option<Value>,
         texts: &Texts,
         env: &Env,
         tell: &mut dyn FnMut(&Mistake),
@@ -104,11 +111,11 @@ impl Policies {
         let url = entry.place();
         let normalize_paths = entry.normalize_paths;
         let source = match (&entry.traffic_policy, &entry.traffic_policy_file) {
-            (Some(_), _) => Source::Inside(whole.cloned()),
+            (Some(_), _) => Source::Inside(written.unwrap_or_default()),
             (None, Some(file)) => Source::File(Arc::clone(texts.get(file)?)),
             (None, None) => Source::Nothing,
         };
-        let known = self.0.iter().find(|known| known.url == url);
+        let known = self.all.iter().find(|known| known.url == url);
         let policy = match known.filter(|known| known.source == source) {
             Some(known) => known.policy.clone(),
             None => build(entry, &source, &env.for_endpoint(&url.to_string()), tell)?.map(Arc::new),
@@ -132,6 +139,21 @@ impl Built {
             policy: self.policy.clone(),
         }
     }
+}
+
+/// What stands under each endpoint of `gateway.yaml` as its policy, in their order.
+fn written(whole: Option<&str>) -> impl Iterator<Item = Value> + use<> {
+    // The text was read as a configuration before.
+    let whole = whole.and_then(|text| document::read::<Value>("", text).ok());
+    let endpoints = whole.and_then(|mut whole| whole.get_mut("endpoints").map(std::mem::take));
+    let endpoints = match endpoints {
+        Some(Value::Sequence(endpoints)) => endpoints,
+        _ => Vec::new(),
+    };
+    endpoints.into_iter().map(|mut endpoint| {
+        let policy = endpoint.get_mut("traffic_policy");
+        policy.map(std::mem::take).unwrap_or_default()
+    })
 }
 
 fn build(
@@ -313,6 +335,25 @@ mod tests {
             assert_eq!(changed.len(), 1, "{entry}");
             assert_eq!(changed[0].policy.is_some(), entry.contains("policy"));
         }
+    }
+
+    #[test]
+    fn a_policy_in_gateway_yaml_stays_when_something_else_there_changes() {
+        let inside = |status: u16| {
+            format!(
+                "- {{ url: a.example.com, traffic_policy: {{ on_http_request: [{{ actions: [{{ type: deny, config: {{ status_code: {status} }} }}] }}] }} }}\n"
+            )
+        };
+        let files = Files::with(&[("gateway.yaml", &gateway(&inside(410)))]);
+        let mut policies = files.built(&Policies::default()).unwrap();
+        let other = format!(
+            "{}- {{ url: b.example.com }}\nlimits: {{ header_count: 7 }}\n",
+            gateway(&inside(410))
+        );
+        files.write("gateway.yaml", &other);
+        assert!(policies.renew(files.built(&policies).unwrap()).is_empty());
+        files.write("gateway.yaml", &other.replace("410", "418"));
+        assert_eq!(policies.renew(files.built(&policies).unwrap()).len(), 1);
     }
 
     #[test]

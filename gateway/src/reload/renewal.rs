@@ -18,7 +18,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{Config, ConfigError, Origin},
+    config::{AgentEntry, Config, ConfigError, Origin},
     edge::Edge,
 };
 
@@ -58,6 +58,14 @@ pub(super) struct Renewal {
     waiting: Vec<String>,
     /// The files cannot be watched, and that was said.
     deaf: bool,
+}
+
+/// What was read and is right.
+struct Built {
+    /// The text of `gateway.yaml`.
+    written: Arc<str>,
+    policies: Policies,
+    agents: Vec<AgentEntry>,
 }
 
 // === impl Renewal ===
@@ -121,34 +129,45 @@ impl Renewal {
                 Some(refused) => Err(refused.clone()),
                 None => Ok(Reloaded {
                     changed: 0,
+                    agents: 0,
                     waiting: self.waiting.clone(),
                 }),
             };
         }
         self.tried = texts;
         match self.build(config) {
-            Ok((written, policies)) => Ok(self.apply(&written, policies)),
+            Ok(built) => Ok(self.apply(built)),
             Err(mistakes) => Err(self.refuse(mistakes)),
         }
     }
 
-    fn build(
-        &self,
-        config: Result<Config, ConfigError>,
-    ) -> Result<(Arc<str>, Policies), ConfigErrors> {
+    fn build(&self, config: Result<Config, ConfigError>) -> Result<Built, ConfigErrors> {
         let mut config = config.map_err(|mistake| ConfigErrors(Arc::from([mistake])))?;
         let env = &self.edge.policy_env;
         let policies = Policies::build(&mut config, &self.tried, &self.policies, env, &mut log)?;
         let written = config.origin.map(|origin| origin.text);
-        Ok((written.unwrap_or_default(), policies))
+        Ok(Built {
+            written: written.unwrap_or_default(),
+            policies,
+            agents: config.agents,
+        })
     }
 
-    fn apply(&mut self, written: &str, policies: Policies) -> Reloaded {
+    fn apply(&mut self, built: Built) -> Reloaded {
+        let Built {
+            written,
+            policies,
+            agents,
+        } = built;
         let changed = self.policies.renew(policies);
         let count = changed.len();
         self.edge.endpoints.set_policies(changed);
         if count > 0 {
             self.edge.review();
+        }
+        let agents = self.edge.credentials.set(agents);
+        if agents > 0 {
+            info!(changed = agents, "agents reloaded");
         }
         let status = self.edge.policies.load().applied();
         self.edge.policies.store(Arc::new(status));
@@ -157,13 +176,14 @@ impl Renewal {
         } else if count > 0 {
             info!(changed = count, "policies reloaded");
         }
-        let waiting = restart::waiting(&self.used, written);
+        let waiting = restart::waiting(&self.used, &written);
         if !waiting.is_empty() && waiting != self.waiting {
             warn!(keys = %waiting.join(", "), "changed settings that are applied by a restart only");
         }
         self.waiting.clone_from(&waiting);
         Reloaded {
             changed: count,
+            agents,
             waiting,
         }
     }

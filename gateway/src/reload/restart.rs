@@ -3,6 +3,9 @@
 use adit_policy::document;
 use serde_yaml::Value;
 
+/// What a reload applies as a whole.
+const APPLIED: &str = "agents";
+
 /// What a reload applies, of an endpoint.
 const RELOADED: [&str; 2] = ["traffic_policy", "traffic_policy_file"];
 
@@ -17,6 +20,9 @@ pub(super) fn waiting(used: &str, written: &str) -> Vec<String> {
     let mut waiting = Vec::new();
     for key in keys(&used, &written) {
         let (old, new) = (used.get(&key), written.get(&key));
+        if key == APPLIED {
+            continue;
+        }
         if key == "endpoints" {
             waiting.extend(endpoints(old, new));
         } else if old != new && !key.starts_with("x-") {
@@ -104,6 +110,7 @@ endpoints:
         assert!(waiting(USED, USED).is_empty());
         for written in [
             USED.replace("a.yaml", "other.yaml"),
+            USED.replace("secret", "another"),
             USED.replace("b.example.com }", "b.example.com, traffic_policy: {} }"),
             format!("# a comment\n{USED}\nx-note: anything\n"),
         ] {
@@ -121,7 +128,6 @@ endpoints:
                 USED.replace("limits: { header_count: 50 }", ""),
                 "limits.header_count",
             ),
-            (USED.replace("secret", "another"), "agents"),
             (
                 USED.replace("  - { url: https://b.example.com }\n", ""),
                 "endpoints (https://b.example.com)",

@@ -84,6 +84,11 @@ pub(crate) async fn event(
 // === impl Builder ===
 
 impl Builder {
+    /// Another agent's token.
+    pub(crate) fn token(self, token: String) -> Self {
+        Self { token, ..self }
+    }
+
     /// Begins an endpoint; what follows is about it.
     pub(crate) fn url(mut self, url: &str) -> Self {
         let name = format!("endpoint-{}", self.endpoints.len());

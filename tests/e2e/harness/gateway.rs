@@ -34,15 +34,7 @@ impl Gateway {
     /// One that knows these agents, each with its access list, and nobody else.
     pub(crate) async fn with_agents(agents: &[(&str, &[&str])], extra: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let agents: Vec<_> = agents
-            .iter()
-            .map(|(name, acl)| {
-                (
-                    (*name).to_owned(),
-                    acl.iter().map(|rule| (*rule).to_owned()).collect(),
-                )
-            })
-            .collect();
+        let agents = owned(agents);
         let running = run(dir.path(), (0, 0), &agents, extra).await;
         Self {
             running,
@@ -81,6 +73,11 @@ impl Gateway {
     /// Writes its `gateway.yaml` anew, with other lines behind the ones that are always there.
     pub(crate) fn rewrite(&self, extra: &str) {
         write(self.dir.path(), (0, 0), &self.agents, extra);
+    }
+
+    /// The same with these agents in the place of its own.
+    pub(crate) fn rewrite_agents(&self, agents: &[(&str, &[&str])]) {
+        write(self.dir.path(), (0, 0), &owned(agents), &self.extra);
     }
 
     /// Lets it read its files again, now.
@@ -154,6 +151,14 @@ impl Gateway {
     pub(crate) async fn shutdown(&self, deadline: Duration) {
         self.running.shutdown(deadline).await;
     }
+}
+
+fn owned(agents: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
+    let texts = |acl: &[&str]| acl.iter().map(|rule| (*rule).to_owned()).collect();
+    let agents = agents.iter();
+    agents
+        .map(|(name, acl)| ((*name).to_owned(), texts(acl)))
+        .collect()
 }
 
 /// Tokens are for tests only, so they may be as plain as names.
