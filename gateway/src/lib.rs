@@ -6,9 +6,8 @@
 //! - `http`: the hooks of Pingora, routing, policy, error pages
 //! - `pools`: endpoints, their members, and streams to them
 //! - `agents`: the other side: who may connect, and what they serve
+//! - `live`: what runs, and is ended when its permission ends
 //! - `fetch`: requests that policies send themselves
-//!
-//! - `live`: what runs and can be ended before its time
 //!
 //! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `admin` tells the operator
 //! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside

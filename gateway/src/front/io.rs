@@ -205,13 +205,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for PublicIo<T> {
         let before = out.filled().len();
         let Self { io, gate, .. } = &mut *self;
         let polled = gate.poll_read(io, cx, out);
-        if polled.is_pending() {
-            if !io.buffer().is_empty() {
-                // Pingora flushes a body of known length at its end only. While it has nothing to write it
-                // watches the client, which is here: what lies in the buffer must not wait for more.
-                // A failure shows at the next write.
-                drop(Pin::new(io).poll_flush(cx));
-            }
+        if polled.is_pending() && !io.buffer().is_empty() {
+            // Pingora flushes a body of known length at its end only. While it has nothing to write it
+            // watches the client, which is here: what lies in the buffer must not wait for more.
+            // A failure shows at the next write.
+            drop(Pin::new(io).poll_flush(cx));
         }
         self.traffic.came(out.filled().len() - before);
         polled

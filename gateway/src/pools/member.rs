@@ -151,8 +151,7 @@ impl Member {
 
     /// Its agent may not serve it any longer. What runs is ended by the next review.
     pub(crate) fn withdraw(&self, why: Why) {
-        // The first reason is the one.
-        drop(self.withdrawn.set(why));
+        self.withdrawn.get_or_init(|| why);
         self.retire();
     }
 
