@@ -115,6 +115,7 @@ impl Login {
             groups: groups(&person.claims),
             claims: Arc::clone(&person.claims),
             session: Some(session.keys.clone()),
+            until: Some(session.end(&self.settings)),
         }
     }
 

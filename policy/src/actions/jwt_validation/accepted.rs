@@ -110,6 +110,7 @@ impl Accepted {
             groups: groups(&claims),
             claims: Arc::new(claims),
             session: None,
+            until: None,
         };
         Self(Arc::new(Inner {
             header,

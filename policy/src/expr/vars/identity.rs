@@ -71,6 +71,7 @@ mod tests {
             groups: vec!["ops".to_owned(), "dev".to_owned()],
             claims: Arc::new(claims.as_object().unwrap().clone()),
             session: None,
+            until: None,
         })
     }
 
