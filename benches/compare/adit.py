@@ -45,7 +45,7 @@ POLICY = {"on_http_request": [
 ]}
 
 
-def start_gateway(lab: Lab, tools: Tools, endpoints: list[dict] | None = None) -> Gateway:
+def start_gateway(lab: Lab, tools: Tools, endpoints: list[dict] | None = None, more: dict | None = None) -> Gateway:
     """A gateway with an own CA and one known token, limits out of the way of a load generator."""
     folder, https_port, http_port = lab.folder("gateway"), lab.port(), lab.port()
     ca = make_certificates(tools.openssl(), folder)
@@ -62,6 +62,7 @@ def start_gateway(lab: Lab, tools: Tools, endpoints: list[dict] | None = None) -
         }],
         "endpoints": endpoints or [],
         "limits": {"connections_per_ip": 100000, "handshakes": 1000},
+        **(more or {}),
     }, indent=2))
     child = lab.spawn("gateway", [tools.adit(), "gateway", "--config", "gateway.yaml"], folder)
     child.wait_for_port(https_port)
@@ -69,7 +70,7 @@ def start_gateway(lab: Lab, tools: Tools, endpoints: list[dict] | None = None) -
     return Gateway(child, https_port, http_port, ca)
 
 
-def spawn_agent(lab: Lab, tools: Tools, gateway: Gateway, upstream_port: int, host: str) -> Child:
+def spawn_agent(lab: Lab, tools: Tools, gateway: Gateway, upstream_port: int, host: str, scheme: str = "http") -> Child:
     """Starts an agent and returns at once; it is online when it prints `STARTED`."""
     folder = lab.folder("agent")
     (folder / "adit.yaml").write_text(json.dumps({
@@ -77,7 +78,7 @@ def spawn_agent(lab: Lab, tools: Tools, gateway: Gateway, upstream_port: int, ho
         "agent": {"authtoken": TOKEN, "connect_cas": str(gateway.ca)},
     }, indent=2))
     return lab.spawn("agent", [
-        tools.adit(), "http", f"127.0.0.1:{upstream_port}", "--url", f"http://{host}",
+        tools.adit(), "http", f"127.0.0.1:{upstream_port}", "--url", f"{scheme}://{host}",
         "--connect-url", f"localhost:{gateway.https_port}", "--config", "adit.yaml", "--log", "stdout",
     ], folder)
 

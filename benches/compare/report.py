@@ -1,6 +1,7 @@
 """The Markdown report: one table per section, ready to be pasted into a README."""
 
 import load
+import login
 import tunnel
 from budgets import judge
 from results import Results
@@ -21,6 +22,8 @@ def markdown(results: Results) -> str:
         parts.append(first_byte_table(results.first_byte))
     if results.idle_agents or results.idle_clients:
         parts.append(memory_table(results))
+    if results.logins:
+        parts.append(login_table(results.logins))
     parts.append(budget_table(results))
     if results.skipped:
         parts.append("\n".join(f"- skipped {what}: {why}" for what, why in results.skipped.items()))
@@ -121,6 +124,11 @@ def memory_table(results: Results) -> str:
             rows.append([f"{idle.count:,} × idle {what}", f"{idle.before_kb / 1024:.1f}",
                          f"{idle.after_kb / 1024:.1f}", f"{idle.kb_each():.1f}"])
     return grid("### Memory of the gateway", ["", "before MB", "with them MB", "KB each"], rows)
+
+
+def login_table(found: login.Logins) -> str:
+    return grid(f"### Logins through `openid-connect` ({found.count:,}, eight browsers)", ["", "per second", "gateway CPU µs each"],
+                [["away to the provider, back with a code, session begun", f"{found.per_second:,.0f}", f"{found.gateway_us_each:,.0f}"]])
 
 
 def budget_table(results: Results) -> str:

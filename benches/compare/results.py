@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 import load
 from bulk import Bulk
+from login import Logins
 from tunnel import FirstByte, Idle
 
 
@@ -18,6 +19,7 @@ class Results:
     first_byte: FirstByte | None = None
     idle_agents: Idle | None = None
     idle_clients: Idle | None = None
+    logins: Logins | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     """What was left out, and why: a missing peer is a word in the report, not a failure."""
 
@@ -30,7 +32,7 @@ class Results:
 
     def adit_failed(self) -> bool:
         """Whether Adit itself could not be measured, in part or as a whole."""
-        own_sections = {"adit", "first-byte", "idle-agents", "idle-clients"}
+        own_sections = {"adit", "first-byte", "idle-agents", "idle-clients", "logins"}
         runs = [run for section in self.loads.values() for run in section.get("adit", [])]
         return bool(own_sections & set(self.skipped)) or not all(run.counts() for run in runs)
 
