@@ -54,6 +54,7 @@ mod revocation;
 mod screen;
 mod sdk;
 mod shutdown;
+mod signing_in;
 mod sse;
 mod take_over;
 mod tunnel;

@@ -27,6 +27,8 @@ pub(crate) mod browser;
 #[allow(dead_code)] // the attacks on signing in use the rest of it
 pub(crate) mod chromium;
 pub(crate) mod command;
+#[allow(dead_code)] // as above
+pub(crate) mod company;
 #[allow(dead_code)] // the attacks on signing in use the rest of it
 pub(crate) mod cookie_jar;
 mod curl;

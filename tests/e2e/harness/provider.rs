@@ -6,7 +6,11 @@
 //! provider.register(&gateway, "edge", "https://app.localhost").await;  // its redirect URI has the gateway's port
 //! ```
 
-use std::{net::SocketAddr, path::PathBuf, process::Stdio};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -176,6 +180,19 @@ impl OidcProvider {
             Value::Null,
         )
         .await;
+    }
+
+    /// The `sid` of every session that clients have of a person.
+    pub(crate) async fn sessions(&self, user: &str) -> Vec<String> {
+        let sids = self
+            .ask("GET", &format!("sessions?user={user}"), Value::Null)
+            .await;
+        serde_json::from_value(sids).unwrap()
+    }
+
+    /// Trusts an authority when it sends back-channel logouts.
+    pub(crate) async fn trust(&self, ca_pem: &Path) {
+        self.command("trust", json!({ "ca": ca_pem })).await;
     }
 
     /// How often a path was asked for, its own commands left out.

@@ -9,6 +9,8 @@
 //   POST /test/people?user=U        the body's claims are the person's from now on
 //   POST /test/spoil?alg=ES256      the body's claims stand in ID tokens from now on instead of the right ones; null removes one
 //   POST /test/logout?client=C&sub=S&sid=X   sends a back-channel logout
+//   GET  /test/sessions?user=U     the `sid` of every session that clients have of that person
+//   POST /test/trust                the body { ca }: PEM file with the authority of its clients
 //   POST /test/sign?alg=ES256       signs the body { header, payload } with the provider's key: { token }
 //   GET  /test/counts               requests so far, by path
 import { load } from './modules.mjs';
@@ -85,6 +87,11 @@ export class Control {
         await client.backchannelLogout(query.get('sub') ?? undefined, query.get('sid') ?? undefined);
         return [200, {}];
       }
+      case 'sessions':
+        return [200, this.#of.sessions(query.get('user'))];
+      case 'trust':
+        this.#of.trust(sent.ca);
+        return [200, {}];
       case 'sign':
         return [200, { token: await this.#sign(query.get('alg'), sent.header ?? {}, sent.payload) }];
       case 'counts':

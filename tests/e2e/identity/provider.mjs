@@ -49,7 +49,9 @@ const settings = {
 const { people, interactive } = settings;
 const claims = [...new Set(Object.values(people).flatMap((person) => Object.keys(person)))].filter((name) => name !== 'password');
 const adapter = createMemoryAdapter();
-const ca = settings.ca && readFileSync(settings.ca);
+let ca = settings.ca && readFileSync(settings.ca);
+// Every `sid` that was given away, with whose it is.
+const sids = [];
 
 async function freshKeys() {
   return Promise.all(settings.algorithms.map(async (alg) => {
@@ -176,6 +178,10 @@ server.listen(settings.port, settings.host, async () => {
     keys = withKeys;
     provider = new Provider(issuer, configuration(keys));
     provider.proxy = settings.issuer !== undefined;
+    provider.on('grant.success', ({ oidc }) => {
+      const { accountId, sid } = oidc.entities.AuthorizationCode ?? {};
+      if (sid) sids.push([accountId, sid]);
+    });
     provider.on('server_error', (_, error) => console.error('server_error', error));
     provider.on('grant.error', (_, error) => console.error('grant.error', error.message, error.error_detail ?? ''));
     provider.on('backchannel.error', (_, error) => console.error('backchannel.error', error.message));
@@ -187,6 +193,8 @@ server.listen(settings.port, settings.host, async () => {
     people,
     keys: () => keys,
     provider: () => provider,
+    sessions: (user) => sids.filter(([who]) => who === user).map(([, sid]) => sid),
+    trust: (file) => { ca = readFileSync(file); },
     rotate: async (kept) => sign([...(await freshKeys()), ...keys.slice(0, kept)]),
     register(client) {
       settings.clients = [...settings.clients.filter(({ client_id: id }) => id !== client.client_id), client];
