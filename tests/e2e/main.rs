@@ -21,6 +21,7 @@ mod attacks_slow;
 mod attacks_tunnel;
 mod attacks_upgrades;
 mod bodies;
+mod browser;
 mod command;
 mod command_http;
 mod command_policy;

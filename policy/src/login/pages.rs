@@ -9,6 +9,7 @@ use http::header::{
 
 use super::provider::Failed;
 use crate::action::{Refusal, Reply};
+use crate::page::{self, Page};
 
 /// Why somebody does not get in. The numbers are of the reference §11.5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,22 +237,14 @@ pub(super) fn signed_out(lines: &HeaderMap, sign_in: &str) -> Reply {
         .unwrap_or_default()
         .to_ascii_lowercase()
         .contains("text/html");
-    // The path is percent-encoded, apart from `&`.
-    let href = sign_in.replace('&', "&amp;");
+    let page = Page {
+        heading: "You are signed out",
+        sentence: "You can close this page, or come back with another account.",
+        button: Some((sign_in, "Sign in again")),
+        note: "",
+    };
     let (kind, body) = match reads_html {
-        true => (
-            "text/html; charset=utf-8",
-            format!(
-                "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\"><title>Signed out</title>\n\
-             <style>:root{{color-scheme:light dark}}body{{font:1.05rem/1.6 system-ui,sans-serif;max-width:38rem;\
-             margin:18vh auto 0;padding:0 1.5rem}}h1{{font-size:1.5rem;line-height:1.3;margin:.3rem 0}}\
-             a{{display:inline-block;padding:.5rem 1.1rem;border-radius:.5rem;background:#2456d6;color:#fff;\
-             text-decoration:none}}</style></head>\n\
-             <body><h1>You are signed out</h1><p>You can close this page.</p><p><a href=\"{href}\">Sign in again</a></p>\
-             </body></html>\n"
-            ),
-        ),
+        true => ("text/html; charset=utf-8", page.html()),
         false => (
             "text/plain; charset=utf-8",
             format!("you are signed out\nsign in again: {sign_in}\n"),
@@ -263,9 +256,7 @@ pub(super) fn signed_out(lines: &HeaderMap, sign_in: &str) -> Reply {
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(REFERRER_POLICY, NO_REFERRER);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    const POLICY: HeaderValue = HeaderValue::from_static(
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    );
+    const POLICY: HeaderValue = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     reply
 }
