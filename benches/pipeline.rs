@@ -7,6 +7,8 @@
 )]
 #![allow(missing_docs, reason = "criterion's macros write what nobody reads")]
 
+mod jwt;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -102,6 +104,10 @@ impl World {
     }
 
     fn verdict(&self, policy: &Policy, conn: &Conn<'_>) -> &'static str {
+        self.verdict_of(policy, conn, &self.lines)
+    }
+
+    fn verdict_of(&self, policy: &Policy, conn: &Conn<'_>, lines: &HeaderMap) -> &'static str {
         let endpoint = Endpoint {
             id: "ep_1",
             url: &self.url,
@@ -113,7 +119,7 @@ impl World {
             &Method::GET,
             "app.example.com",
             target,
-            &self.lines,
+            lines,
             SystemTime::UNIX_EPOCH,
         ));
         let said: Verdict = self.runtime.block_on(policy.on_http_request(&mut exchange));
@@ -211,5 +217,5 @@ fn pipeline(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pipeline);
+criterion_group!(benches, pipeline, jwt::bench);
 criterion_main!(benches);

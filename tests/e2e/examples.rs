@@ -85,16 +85,20 @@ async fn every_file_of_every_example_is_read() {
 
 /// The demo service, under another name if one is given, and where it listens.
 pub(crate) async fn demo_service(name: &[&str]) -> (Child, u16) {
-    let mut service = Command::new("python3")
+    let mut service = Command::new("python3");
+    service
         .arg(stories().join("quickstart/service.py"))
         .arg("0")
-        .args(name)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+        .args(name);
+    listening_service(service).await
+}
+
+/// A service that prints first where it listens, and its port.
+pub(crate) async fn listening_service(mut command: Command) -> (Child, u16) {
+    let command = command.stdout(Stdio::piped()).kill_on_drop(true);
+    let mut service = command.spawn().unwrap();
     let mut lines = BufReader::new(service.stdout.take().unwrap()).lines();
-    let line = soon("the demo service", lines.next_line())
+    let line = soon("a demo service", lines.next_line())
         .await
         .unwrap()
         .unwrap();

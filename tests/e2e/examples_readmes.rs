@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::{
-    examples::{LOG, copy, demo_service, stories},
+    examples::{LOG, copy, demo_service, listening_service, stories},
     harness::{AditProcess, listening, soon},
 };
 
@@ -113,6 +113,11 @@ impl Session {
                 self.services.push(service);
                 self.port_is(port, here);
             }
+            ["node", "issuer.mjs", port] => {
+                let (issuer, here) = issuer(self.home.path()).await;
+                self.services.push(issuer);
+                self.port_is(port, here);
+            }
             ["adit", "gateway", ..] => {
                 let mut gateway = self.adit(command);
                 for (scheme, told) in [("https", "9443"), ("http", "9080"), ("admin", "9180")] {
@@ -123,7 +128,8 @@ impl Session {
             }
             ["adit", "http" | "start", ..] => {
                 self.localise("adit.yaml");
-                let mut agent = self.adit(&self.here(command));
+                let command = self.naming_ports_of_here(&self.here(command));
+                let mut agent = self.adit(&command);
                 let started = agent
                     .wait_for_line(|line| line.contains("started tunnel"))
                     .await;
@@ -144,6 +150,17 @@ impl Session {
         if let Ok(text) = fs::read_to_string(&file) {
             fs::write(file, self.here(&text)).unwrap();
         }
+    }
+
+    /// A policy that names a port is used in a copy: its cases name the port of the README.
+    fn naming_ports_of_here(&self, command: &str) -> String {
+        let policy = fs::read_to_string(self.home.path().join("policy.yaml")).unwrap();
+        let here = self.here(&policy);
+        if here == policy {
+            return command.to_owned();
+        }
+        fs::write(self.home.path().join("here.yaml"), here).unwrap();
+        command.replace("policy.yaml", "here.yaml")
     }
 
     fn adit(&self, command: &str) -> AditProcess {
@@ -205,6 +222,13 @@ impl Session {
     }
 }
 
+/// The issuer of a story, and where it listens.
+async fn issuer(home: &Path) -> (Child, u16) {
+    let mut issuer = Command::new("node");
+    issuer.args(["issuer.mjs", "0"]).current_dir(home);
+    listening_service(issuer).await
+}
+
 fn readme(story: &str) -> Vec<Block> {
     let text = fs::read_to_string(stories().join(story).join("README.md"));
     blocks(&text.unwrap())
@@ -236,6 +260,7 @@ macro_rules! typed_through {
 }
 
 typed_through! {
+    api_with_jwt_does_what_its_readme_says: "api-with-jwt",
     basic_auth_does_what_its_readme_says: "basic-auth",
     canary_by_header_does_what_its_readme_says: "canary-by-header",
     ip_allowlist_does_what_its_readme_says: "ip-allowlist",

@@ -36,6 +36,7 @@ mod grpc;
 mod http1;
 mod http2;
 mod identity;
+mod identity_jwt;
 mod isolation;
 mod limits;
 mod pages;

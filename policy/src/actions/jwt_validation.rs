@@ -1,6 +1,7 @@
 //! `jwt-validation`: lets a request in only with tokens that an issuer has signed for it (RFC 7519, RFC 6750).
 
 mod accepted;
+mod allowed;
 mod config;
 mod failure;
 mod keys;
@@ -14,7 +15,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use self::accepted::{Accepted, Cache};
-use self::config::{Allowed, Http, Jws, Said, TokenKind};
+use self::allowed::Allowed;
+use self::config::{Http, Jws, Said, TokenKind};
 use self::failure::Failure;
 use self::keys::{Found, Keys, Source};
 use self::presented::Presented;

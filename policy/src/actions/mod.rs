@@ -19,6 +19,7 @@ mod list;
 mod log;
 mod oauth;
 mod on_error;
+mod one_or_many;
 mod openid_connect;
 mod ranges;
 mod rate_limit;

@@ -38,6 +38,7 @@ pub(crate) mod glewlwyd;
 pub(crate) mod h2;
 pub(crate) mod h2raw;
 pub(crate) mod hand_agent;
+pub(crate) mod issuer;
 pub(crate) mod lines;
 pub(crate) mod named;
 pub(crate) mod operator;

@@ -1,25 +1,17 @@
 //! What a policy says of the tokens that it wants.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
-
 use http::header::HeaderName;
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error};
 use serde_json::{Map, Value};
 
 use super::JwtValidation;
-use super::failure::Failure;
-use crate::action::Fault;
 use crate::actions::enforce::Enforce;
 use crate::actions::headers::header_name;
 use crate::actions::list::Bounds;
-use crate::exchange::Exchange;
+use crate::actions::one_or_many::OneOrMany;
 use crate::expr::{Field, FromText, Interpolated};
 use crate::jose::algorithm::{Algorithm, Named};
-use crate::jose::claims;
 use crate::jose::discovery::Discovery;
 use crate::jose::identity_url::IdentityUrl;
 
@@ -39,6 +31,18 @@ const URLS_MAX: usize = 100;
 /// keys serve for up to 24 hours; without any, requests get 503.
 ///
 /// The caller of the first token becomes `identity.*`.
+///
+/// | refused because | status | number |
+/// |---|---|---|
+/// | the header is not there; the token is not there | 401 | 3408; 3406 |
+/// | the prefix is missing; it is no token, or stands in two lines | 401 | 3413; 3416 |
+/// | algorithm, key, signature, `typ`, `exp`, `nbf` or `iat` is wrong | 401 | 3401 |
+/// | issuer or audience is not allowed | 403 | 3403 |
+/// | a body is no JSON; no form; neither; not there with this method | 400 | 3411; 3412; 3414; 3415 |
+/// | no keys are known, and none can be fetched | 503 | 3422 |
+///
+/// `www-authenticate` says which check failed (RFC 6750): `Bearer` alone if nothing was shown, else with `error` and
+/// `error_description`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Said {
@@ -179,7 +183,8 @@ struct SaidKeys {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sources {
-    /// URLs of JWK sets, at most 100; may hold `${…}`. https, or http for this machine.
+    /// URLs of JWK sets, at most 100; may hold `${…}`. https, or http for this machine, and whom the operator lets policies
+    /// ask. A key of any of them verifies tokens of any issuer of the list.
     #[serde(default, deserialize_with = "urls")]
     additional_jkus: Vec<Field<IdentityUrl>>,
 }
@@ -195,12 +200,6 @@ struct Identification {
 
 #[derive(Debug)]
 struct KeyId;
-
-/// What one exchange allows.
-pub(super) struct Allowed<'a> {
-    issuers: Vec<Cow<'a, str>>,
-    audiences: Vec<Cow<'a, str>>,
-}
 
 // === impl Said ===
 
@@ -287,46 +286,6 @@ impl TokenKind {
             let said = said.to_ascii_lowercase();
             said.strip_prefix("application/").unwrap_or(&said) == wanted
         })
-    }
-}
-
-// === impl Allowed ===
-
-impl<'a> Allowed<'a> {
-    pub(super) fn of(
-        issuers: &'a [Interpolated],
-        audiences: &'a [Interpolated],
-        exchange: &Exchange<'_>,
-    ) -> Result<Self, Fault> {
-        let texts = |list: &'a [Interpolated], name| {
-            let texts = list.iter().map(|field| {
-                let text = field.get(name, exchange)?;
-                Ok(match text {
-                    Cow::Borrowed(text) => Cow::Borrowed(text.as_str()),
-                    Cow::Owned(text) => Cow::Owned(text),
-                })
-            });
-            texts.collect::<Result<_, Fault>>()
-        };
-        Ok(Self {
-            issuers: texts(issuers, "issuer.allow_list")?,
-            audiences: texts(audiences, "audience.allow_list")?,
-        })
-    }
-
-    /// Whether these claims name an issuer and an audience that are allowed. A text that `${…}` left empty allows nothing.
-    pub(super) fn check(&self, claims: &Map<String, Value>) -> Result<(), Failure> {
-        let among = |list: &[Cow<'_, str>], text: &str| {
-            !text.is_empty() && list.iter().any(|one| one == text)
-        };
-        if !claims::issuer(claims).is_some_and(|issuer| among(&self.issuers, issuer)) {
-            return Err(Failure::Issuer);
-        }
-        let mut audience = claims::audience(claims);
-        match self.audiences.is_empty() || audience.any(|one| among(&self.audiences, one)) {
-            true => Ok(()),
-            false => Err(Failure::Audience),
-        }
     }
 }
 
@@ -418,44 +377,5 @@ impl<'de> Deserialize<'de> for KeyId {
                 "a token names its key with `kid`, not with `{other}` (ERR_ADIT_2222)"
             ))),
         }
-    }
-}
-
-/// A map, or a list of such maps: people have seen both.
-#[derive(Debug)]
-struct OneOrMany<T>(Vec<T>);
-
-impl<T> Default for OneOrMany<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
-    }
-}
-
-struct OneOrManyVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
-    type Value = OneOrMany<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map, or a list of maps")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrMany<T>, A::Error> {
-        let one = T::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(OneOrMany(vec![one]))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany<T>, A::Error> {
-        let mut all = Vec::new();
-        while let Some(one) = list.next_element()? {
-            all.push(one);
-        }
-        Ok(OneOrMany(all))
     }
 }
