@@ -1,4 +1,4 @@
-//! `adit config`: look after the configuration file.
+//! `adit config`: look after the configuration file, and make what is written into others.
 
 use std::{
     env,
@@ -14,6 +14,7 @@ use crate::{
     cli::{self, Shared},
     config_edit::{self, Setting},
     exit::Failure,
+    hash_password::HashPassword,
     paths::Places,
     settings, terminal,
 };
@@ -24,7 +25,8 @@ use crate::{
 Examples:
   adit config add-authtoken adit_2Qm…        written once, used by every later command
   adit config add-connect-url example.com:443
-  adit config check --config ./adit.yaml")]
+  adit config check --config ./adit.yaml
+  adit config hash-password --user ada       a line for the credentials of a policy")]
 pub(crate) struct Config {
     #[command(subcommand)]
     command: Task,
@@ -49,6 +51,7 @@ enum Task {
     Check,
     /// Open the file in $EDITOR
     Edit,
+    HashPassword(HashPassword),
 }
 
 impl Config {
@@ -67,6 +70,7 @@ impl Config {
             }
             Task::Check => check(shared),
             Task::Edit => edit(&the_file(shared)?),
+            Task::HashPassword(hash_password) => hash_password.run(),
         }
     }
 }

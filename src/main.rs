@@ -7,6 +7,8 @@ mod config_edit;
 mod embedded;
 mod exit;
 mod gateway;
+mod hash_password;
+mod hidden_line;
 mod http;
 mod log;
 mod paths;

@@ -33,6 +33,7 @@ mod examples_readmes;
 mod expect;
 mod forwarded;
 mod grpc;
+mod hash_password;
 mod http1;
 mod http2;
 mod identity;

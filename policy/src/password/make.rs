@@ -4,7 +4,7 @@ use argon2::password_hash::PasswordHasher;
 use argon2::{Argon2, Params};
 use bcrypt::Version;
 
-use super::LENGTH;
+use super::{LENGTH, USER_MAX};
 use crate::env::Random;
 
 /// About a fifth of a second, which only whoever signs in anew waits for.
@@ -32,6 +32,9 @@ pub enum BadPassword {
     /// A line end, a tab: nobody can type it.
     #[error("a password holds no control characters")]
     Control,
+    /// Whose it is cannot be said in a policy, or not sent by a client.
+    #[error("a user has 1 to 128 bytes, and neither a colon nor control characters")]
+    User,
     /// bcrypt would leave the end out.
     #[error("bcrypt looks at 72 bytes and no more: take argon2id for a longer password")]
     TooLongForBcrypt,
@@ -68,11 +71,26 @@ pub fn make(
     }
 }
 
+/// `user:hash` as an item of `credentials`, with the quotes: without them YAML would see a meaning in what may stand
+/// there, and `${` would begin an expression.
+pub fn quoted_credential(user: &str, hash: &str) -> Result<String, BadPassword> {
+    let is_sound = (1..=USER_MAX).contains(&user.len());
+    if !is_sound || user.contains(|c: char| c == ':' || c.is_control()) {
+        return Err(BadPassword::User);
+    }
+    let text = format!("{user}:{hash}");
+    Ok(format!(
+        "'{}'",
+        text.replace("${", "$${").replace('\'', "''")
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::password::PasswordHash;
-    use crate::testing::ENV;
+    use crate::testing::{ENV, one, policy, request};
+    use crate::verdict::Verdict;
 
     #[test]
     fn what_is_made_is_read_and_is_of_the_password() {
@@ -86,6 +104,40 @@ mod tests {
             assert!(hash.is_of("pässwörd: ok".as_bytes()));
             assert!(!hash.is_of(b"other password"));
             assert_eq!(hash.weakness(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_quoted_can_be_pasted_into_a_policy() {
+        use base64::Engine;
+        let hash = make(Algorithm::Argon2id, "correct horse", ENV.random()).unwrap();
+        for user in [
+            "ada",
+            "o'neil",
+            "a${b}",
+            "$$${",
+            "# x",
+            "é, [b] {c}",
+            "- \"d\"",
+        ] {
+            let item = quoted_credential(user, &hash).unwrap();
+            for list in [format!("[{item}]"), format!("\n          - {item}")] {
+                let config = format!("\n          credentials: {list}");
+                let text = one("on_http_request", "basic-auth", &config);
+                let sent = base64::engine::general_purpose::STANDARD
+                    .encode(format!("{user}:correct horse"));
+                let line = http::HeaderValue::from_str(&format!("Basic {sent}")).unwrap();
+                let lines = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, line)]);
+                let verdict = policy(&text).on_http_request(&mut request(&lines)).await;
+                assert!(matches!(verdict, Verdict::Continue), "{text}: {verdict:?}");
+            }
+        }
+        for user in ["", "a:b", "a\nb", &"x".repeat(129)] {
+            assert_eq!(
+                quoted_credential(user, &hash),
+                Err(BadPassword::User),
+                "{user}"
+            );
         }
     }
 

@@ -23,10 +23,13 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 use subtle::ConstantTimeEq;
 
-pub use self::make::{Algorithm, BadPassword, make};
+pub use self::make::{Algorithm, BadPassword, make, quoted_credential};
 
 /// How many characters a password that somebody chooses may have.
 pub(crate) const LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// Longest user name in bytes.
+pub(crate) const USER_MAX: usize = 128;
 
 /// A password that can be recognised and not read. Comparing takes milliseconds, and nothing else than that: it is for
 /// a thread on which nobody waits.

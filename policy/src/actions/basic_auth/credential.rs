@@ -14,10 +14,7 @@ use crate::document::scope;
 use crate::exchange::Exchange;
 use crate::expr::{Field, FromText, Part, interpolation};
 use crate::identity::Identity;
-use crate::password::{LENGTH, PasswordHash};
-
-/// Longest user name in bytes.
-const USER_MAX: usize = 128;
+use crate::password::{LENGTH, PasswordHash, USER_MAX};
 
 /// One of the list.
 pub(super) struct Credential(Field<Known>);
