@@ -38,6 +38,7 @@ mod http1;
 mod http2;
 mod identity;
 mod identity_jwt;
+mod identity_providers;
 mod isolation;
 mod limits;
 mod pages;
