@@ -68,6 +68,7 @@ use crate::action::{Action, Fault, Flow, Phase, Refusal, Shadow};
 use crate::endpoint_url::Scheme;
 use crate::env::Env;
 use crate::exchange::Exchange;
+use crate::identity::Identity;
 
 /// Paths at which a login answers although its rule's expressions do not hold.
 pub(crate) fn own_paths() -> Vec<String> {
@@ -209,6 +210,17 @@ impl Login {
         self.unadmitted(why, exchange, &carrier)
     }
 
+    /// Who is taken for signed in, in a case, if the request is for the service.
+    fn stand_in(&self, exchange: &Exchange<'_>) -> Result<Option<Arc<Identity>>, Fault> {
+        let Some(given) = exchange.memory.stand_in() else {
+            return Ok(None);
+        };
+        let request = exchange.request()?;
+        let home = Home::of(request).filter(|home| self.is_meant(*home, exchange));
+        let is_for_service = home.is_none() && request.scheme == Scheme::Https;
+        Ok(is_for_service.then(|| Arc::clone(given)))
+    }
+
     /// What becomes of a request without a session.
     fn unadmitted(
         &self,
@@ -321,8 +333,7 @@ impl Login {
 #[async_trait]
 impl Action for Login {
     fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Result<Flow, Fault> {
-        if let Some(given) = exchange.memory.stand_in() {
-            let given = Arc::clone(given);
+        if let Some(given) = self.stand_in(exchange)? {
             return Ok(self.admit_stand_in(given, exchange));
         }
         match self.wanted(exchange)? {

@@ -41,6 +41,7 @@ mod identity_jwt;
 mod identity_providers;
 mod isolation;
 mod limits;
+mod logins;
 mod pages;
 mod policy;
 mod policy_bodies;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use super::said::{Lines, Said};
 use super::url::Url;
 use crate::go_duration::GoDuration;
+use crate::identity::Identity;
 
 /// One request as it arrives, and its surroundings. Everything has a default: `GET https://app.example.com/` from
 /// 192.0.2.1, and a service that answers 200 with nothing.
@@ -46,6 +48,9 @@ pub struct Given {
     pub tls: Option<Tls>,
     /// What chance gives: a number from which a row of bytes is made. Default: 0.
     pub random: Option<u64>,
+    /// Who is taken for signed in by `openid-connect`, `oauth` and `jwt-validation`, without cookie and token. Default:
+    /// nobody.
+    pub identity: Option<Caller>,
     /// What `http-request` and others would be answered. An URL that is not here cannot be reached.
     pub fetch: Option<Vec<FetchAnswer>>,
     /// What the service answers: `offline`, or status, headers and body.
@@ -74,6 +79,24 @@ pub struct Tls {
     pub alpn: String,
     /// Whether an earlier session was taken up again.
     pub resumed: bool,
+}
+
+/// Who has signed in, as the provider would say it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Caller {
+    /// The id at the provider. Default: `somebody`.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// The address. Actions leave it out if it is not verified.
+    pub email: String,
+    /// Whether the provider says that it is. Default: true.
+    pub email_verified: bool,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// All else that the provider says.
+    pub claims: serde_json::Map<String, serde_json::Value>,
 }
 
 /// One answer for a policy's own requests. Of several with the same URL each is given once, the last one ever after.
@@ -156,6 +179,7 @@ impl Given {
             after: self.after.or(common.after),
             tls: self.tls.or_else(|| common.tls.clone()),
             random: self.random.or(common.random),
+            identity: self.identity.or_else(|| common.identity.clone()),
             fetch: self.fetch.or_else(|| common.fetch.clone()),
             upstream: self.upstream.or_else(|| common.upstream.clone()),
             forward: self.forward.or_else(|| common.forward.clone()),
@@ -186,6 +210,61 @@ impl Default for Answer {
             headers: Lines::default(),
             body: None,
             body_base64: None,
+        }
+    }
+}
+
+// === impl Caller ===
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self {
+            id: "somebody".to_owned(),
+            name: String::new(),
+            email: String::new(),
+            email_verified: true,
+            groups: Vec::new(),
+            claims: serde_json::Map::new(),
+        }
+    }
+}
+
+impl Caller {
+    /// The same as an action would find it out.
+    pub(super) fn identity(&self) -> Identity {
+        let Self {
+            id,
+            name,
+            email,
+            email_verified,
+            groups,
+            claims,
+        } = self.clone();
+        let mut claims = claims;
+        let mut says = |name: &str, value: serde_json::Value| {
+            claims.entry(name).or_insert(value);
+        };
+        says("sub", id.as_str().into());
+        if !name.is_empty() {
+            says("name", name.as_str().into());
+        }
+        if !email.is_empty() {
+            says("email", email.as_str().into());
+            says("email_verified", email_verified.into());
+        }
+        if !groups.is_empty() {
+            says("groups", groups.clone().into());
+        }
+        Identity {
+            kind: "",
+            id,
+            name,
+            email: if email_verified { email } else { String::new() },
+            email_verified,
+            issuer: String::new(),
+            groups,
+            claims: Arc::new(claims),
+            session: None,
         }
     }
 }

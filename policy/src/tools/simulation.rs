@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::{Method, Version};
 
 use self::scene::Scene;
-use super::given::Given;
+use super::given::{Caller, Given};
 use super::run::Run;
 use super::stage::Stage;
 use super::url::Url;
@@ -59,6 +59,8 @@ impl Simulation {
         let url = given.url.clone().map(|url| url.0).unwrap_or_default();
         let mut run = Run::default();
         let mut memory = Memory::traced();
+        let caller = given.identity.as_ref().map(Caller::identity);
+        memory.set_stand_in(caller.map(Arc::new));
         let mut scene = self.scene(given, &url);
         let passed = scene.connection(&mut memory, &mut run).await;
         if passed && matches!(url.endpoint().scheme, Scheme::Http | Scheme::Https) {

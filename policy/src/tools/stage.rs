@@ -11,12 +11,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::given::{FetchAnswer, Given};
-use crate::env::{Clock, Env, Fetch, FetchError, Fetched, Log, Random, ToFetch};
+use crate::env::{Clock, Env, Fetch, FetchError, Fetched, Log, Purpose, Random, ToFetch};
 
 /// When a case plays that does not say: 2026-01-01T00:00:00Z.
 const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 /// What the stopwatch shows in the beginning, so that nothing is older than time.
 const RUNNING_SINCE: Duration = Duration::from_secs(86_400);
+
+/// Where an OpenID Connect provider describes itself.
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 /// The world around simulated exchanges.
 #[derive(Debug)]
@@ -158,7 +161,15 @@ impl Fetch for Stage {
     async fn fetch(&self, request: ToFetch) -> Result<Fetched, FetchError> {
         let answer = self.answer(&request);
         let url = request.url.clone();
+        let is_discovery =
+            request.purpose == Purpose::Identity && request.method == http::Method::GET;
         held(&self.fetched).push(request);
+        if answer.is_none()
+            && is_discovery
+            && let Some(issuer) = url.strip_suffix(WELL_KNOWN)
+        {
+            return Ok(discovery(issuer));
+        }
         let answer = answer
             .ok_or_else(|| FetchError::Failed(format!("no `fetch` of the case answers {url}")))?;
         match answer.error.as_deref() {
@@ -186,6 +197,28 @@ impl Log for Stage {
 
     fn warn(&self, _: &str, what: &str) {
         held(&self.warned).push(what.to_owned());
+    }
+}
+
+/// What a provider says of itself, if the case does not: so that browsers are sent to it.
+fn discovery(issuer: &str) -> Fetched {
+    let document = serde_json::json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "userinfo_endpoint": format!("{issuer}/userinfo"),
+        "end_session_endpoint": format!("{issuer}/logout"),
+        "jwks_uri": format!("{issuer}/jwks"),
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    });
+    Fetched {
+        status: http::StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: document.to_string().into(),
+        resolved: None,
+        took: Duration::ZERO,
     }
 }
 
