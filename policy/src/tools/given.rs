@@ -265,6 +265,7 @@ impl Caller {
             groups,
             claims: Arc::new(claims),
             session: None,
+            until: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! People who sign in through the gateway, at a real OpenID Provider.
+//! Attacks on people who sign in, and on what they are let into, with a real OpenID provider (group 5).
 
 use hyper::Method;
 use serde_json::json;
@@ -99,7 +99,7 @@ fn has_session(browser: &Browser) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_signs_in_lands_where_they_were_going_and_signs_out_again() {
+async fn a15_a_the_service_hears_who_it_is_and_sees_no_cookie_of_the_login() {
     let stage = Stage::of(json!({}), "").await;
     let mut browser = stage.browser();
     let page = browser.open(&format!("{APP}/reports?year=2026")).await;
@@ -109,7 +109,7 @@ async fn whoever_signs_in_lands_where_they_were_going_and_signs_out_again() {
         stage.gateway.url(&format!("{APP}/reports?year=2026"))
     );
     let request = stage.service.only_request();
-    assert_eq!(request.header("x-user"), Some("alice@example.com"));
+    assert_eq!(request.header("x-user"), Some("alice@example.test"));
     let cookies = request.header("cookie").unwrap_or_default().to_owned();
     assert!(!cookies.contains("adit_"), "a15: {cookies}");
     let session = browser
@@ -121,13 +121,6 @@ async fn whoever_signs_in_lands_where_they_were_going_and_signs_out_again() {
         session.secure && session.http_only && session.host_only,
         "{session:?}"
     );
-    let page = browser.open(&format!("{APP}/adit/logout")).await;
-    assert!(
-        page.body.contains("signed out") || page.body.contains("Sign out"),
-        "{page:?}"
-    );
-    assert!(!has_session(&browser));
-    assert_eq!(program(&mut browser, &format!("{APP}/")).await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
