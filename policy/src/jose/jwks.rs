@@ -24,7 +24,8 @@ impl Jwks {
     }
 
     /// Where they are published.
-    pub(crate) fn url(&self) -> &IdentityUrl {
+    #[cfg(test)]
+    pub(super) fn url(&self) -> &IdentityUrl {
         self.0.url()
     }
 
@@ -38,8 +39,17 @@ impl Jwks {
         self.0.prepare(env);
     }
 
-    /// The keys. If none of them has the name that a token gives, they are fetched anew, at most once a minute: a provider
-    /// may have begun to sign with a new one.
+    /// The keys. If they are not what is wanted, such as when a token names another one, they are fetched anew, at most once
+    /// a minute: a provider may have begun to sign with a new key.
+    pub(crate) async fn wanted(
+        &self,
+        env: &Env,
+        is_wanted: impl Fn(&KeySet) -> bool,
+    ) -> Result<Arc<KeySet>, Unavailable> {
+        self.0.get(env, is_wanted).await
+    }
+
+    /// The keys, with the one of this name if its provider has it: if not, they are fetched anew, at most once a minute.
     pub(crate) async fn keys(
         &self,
         id: Option<&str>,
@@ -47,14 +57,5 @@ impl Jwks {
     ) -> Result<Arc<KeySet>, Unavailable> {
         self.wanted(env, |keys| id.is_none_or(|id| keys.has(id)))
             .await
-    }
-
-    /// The keys. If they are not what is wanted, they are fetched anew, at most once a minute.
-    pub(crate) async fn wanted(
-        &self,
-        env: &Env,
-        is_wanted: impl Fn(&KeySet) -> bool,
-    ) -> Result<Arc<KeySet>, Unavailable> {
-        self.0.get(env, is_wanted).await
     }
 }

@@ -104,6 +104,7 @@ impl<T: Send + Sync + 'static> Published<T> {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn url(&self) -> &IdentityUrl {
         &self.url
     }

@@ -59,18 +59,6 @@ pub(crate) enum Unverified {
     Signature,
 }
 
-/// What a token says, if one of these keys has signed it with one of these algorithms. Its claims are still to be looked at:
-/// issuer, audience, times.
-pub(crate) fn verify(
-    token: &str,
-    keys: &KeySet,
-    allowed: &[Algorithm],
-) -> Result<Verified, Unverified> {
-    let token = Token::parse(token)?;
-    token.verify(keys, allowed)?;
-    Ok(token.believed()?)
-}
-
 // === impl Token ===
 
 impl<'a> Token<'a> {

@@ -14,6 +14,12 @@ fn set(json: &str) -> KeySet {
     KeySet::read(json.as_bytes()).unwrap()
 }
 
+fn verify(token: &str, keys: &KeySet, allowed: &[Algorithm]) -> Result<Verified, Unverified> {
+    let token = Token::parse(token)?;
+    token.verify(keys, allowed)?;
+    Ok(token.believed()?)
+}
+
 fn said(token: &str, keys: &KeySet, allowed: &[Algorithm]) -> &'static str {
     match verify(token, keys, allowed) {
         Ok(_) => "verified",
