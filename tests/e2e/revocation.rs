@@ -4,31 +4,36 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::{
-    HeaderMap, Request, Response,
+    HeaderMap, Request, Response, StatusCode,
     body::{Frame, Incoming},
     client::conn::http2::SendRequest,
 };
+use serde_json::json;
 use tokio::{net::TcpStream, sync::mpsc};
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Message, protocol::frame::coding::CloseCode},
+    tungstenite::{self, Message, client::IntoClientRequest, protocol::frame::coding::CloseCode},
 };
 
 use adit_agent::{End, Event};
 use adit_wire::message::RefusalCode;
 
 use crate::{
-    harness::{Agent, Gateway, Service, event, h2, raw, soon, visitor::visit},
+    harness::{
+        Agent, Browser, CLIENT_SECRET, Gateway, OidcProvider, Service, browser::with_parameter,
+        event, h2, raw, soon, tls,
+    },
     websocket::Echo,
 };
 
 /// Two endpoints that have their policies from files.
 const FROM_FILES: &str = "
 endpoints:
-  - { url: http://app.localhost, traffic_policy_file: app.yaml }
-  - { url: http://ws.app.localhost, traffic_policy_file: app.yaml }
-  - { url: http://other.localhost, traffic_policy_file: other.yaml }
-  - { url: http://ws.other.localhost, traffic_policy_file: other.yaml }
+  - { url: https://app.localhost, traffic_policy_file: app.yaml }
+  - { url: https://ws.app.localhost, traffic_policy_file: app.yaml }
+  - { url: https://other.localhost, traffic_policy_file: other.yaml }
+  - { url: https://ws.other.localhost, traffic_policy_file: other.yaml }
 ";
 
 const DENY: &str = "on_http_request: [{ actions: [{ type: deny }] }]\n";
@@ -42,7 +47,7 @@ fn version(version: u8) -> String {
 
 /// A client's end of every kind of exchange that has no end of its own.
 struct Streams {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<TlsStream<TcpStream>>,
     events: raw::Client,
     /// Each on an HTTP/2 connection that others use, too.
     events_h2: Response<Incoming>,
@@ -53,19 +58,32 @@ struct Streams {
 impl Streams {
     /// Opens them at `HOST.localhost` and `ws.HOST.localhost`.
     async fn open(gateway: &Gateway, host: &str) -> Self {
-        let socket = web_socket(gateway, &format!("ws.{host}.localhost")).await;
-        let mut events = raw::Client::connect(gateway.http()).await;
+        let socket = web_socket(gateway, &format!("ws.{host}.localhost"), "").await;
+        Self::beside(socket.unwrap(), gateway, host, "").await
+    }
+
+    /// Opens all but the socket.
+    async fn beside(
+        socket: WebSocketStream<TlsStream<TcpStream>>,
+        gateway: &Gateway,
+        host: &str,
+        cookie: &str,
+    ) -> Self {
+        let host = format!("{host}.localhost");
+        let mut events = raw::Client::connect_tls(gateway, &host, &["http/1.1"]).await;
         events
             .send(format!(
-                "GET /events HTTP/1.1\r\nHost: {host}.localhost\r\n\r\n"
+                "GET /events HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n"
             ))
             .await;
-        assert!(events.head().await.unwrap().starts_with("HTTP/1.1 200"));
-        let mut http2 = h2::connect_plain(gateway).await;
-        let url = gateway.url(&format!("http://{host}.localhost/events"));
-        let request = Request::get(&url).body(Empty::new().boxed()).unwrap();
+        let head = events.head().await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let mut http2 = h2::connect_tls(gateway, &host).await;
+        let url = gateway.url(&format!("https://{host}/events"));
+        let request = Request::get(&url).header("cookie", cookie);
+        let request = request.body(Empty::new().boxed()).unwrap();
         let events_h2 = soon("a head", http2.send_request(request)).await.unwrap();
-        let grpc = call(&mut http2, &url).await;
+        let grpc = call(&mut http2, &url, cookie).await;
         Self {
             socket,
             events,
@@ -137,26 +155,38 @@ impl Streams {
     }
 }
 
-async fn web_socket(gateway: &Gateway, host: &str) -> WebSocketStream<TcpStream> {
-    let tcp = TcpStream::connect(gateway.http()).await.unwrap();
-    let url = gateway.url(&format!("ws://{host}/"));
-    let (socket, _) = soon("a WebSocket handshake", client_async(url, tcp))
-        .await
+async fn web_socket(
+    gateway: &Gateway,
+    host: &str,
+    cookie: &str,
+) -> Result<WebSocketStream<TlsStream<TcpStream>>, StatusCode> {
+    let io = tls::connect(gateway, host, &["http/1.1"]).await.unwrap();
+    let mut request = gateway
+        .url(&format!("wss://{host}/chat"))
+        .into_client_request()
         .unwrap();
-    socket
+    if !cookie.is_empty() {
+        let cookie = cookie.parse().unwrap();
+        request.headers_mut().insert("cookie", cookie);
+    }
+    match soon("a WebSocket handshake", client_async(request, io)).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::Error::Http(answer)) => Err(answer.status()),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// A call of gRPC whose client goes on speaking.
-async fn call(http2: &mut SendRequest<h2::Body>, url: &str) -> Response<Incoming> {
+async fn call(http2: &mut SendRequest<h2::Body>, url: &str, cookie: &str) -> Response<Incoming> {
     let (speak, said) = mpsc::unbounded_channel::<Bytes>();
-    let said = futures_util::stream::unfold((said, speak.clone()), |(mut said, speak)| async {
+    speak.send(Bytes::from_static(&[0; 5])).unwrap();
+    // It holds its own sender, so that it does not end.
+    let said = futures_util::stream::unfold((said, speak), |(mut said, speak)| async {
         let bytes = said.recv().await?;
         Some((Ok(Frame::data(bytes)), (said, speak)))
     });
-    speak.send(Bytes::from_static(&[0; 5])).unwrap();
-    let request = grpc_request(url)
-        .body(BodyExt::boxed(StreamBody::new(said)))
-        .unwrap();
+    let request = grpc_request(url).header("cookie", cookie);
+    let request = request.body(BodyExt::boxed(StreamBody::new(said))).unwrap();
     soon("a head", http2.send_request(request)).await.unwrap()
 }
 
@@ -164,6 +194,11 @@ fn grpc_request(url: &str) -> hyper::http::request::Builder {
     Request::post(url)
         .header("content-type", "application/grpc")
         .header("te", "trailers")
+}
+
+async fn status(gateway: &Gateway, host: &str) -> u16 {
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    raw::send_tls(gateway, host, request).await.status
 }
 
 async fn trailers(response: Response<Incoming>) -> HeaderMap {
@@ -180,9 +215,9 @@ async fn agent(
 ) -> Agent {
     let agent = Agent::builder(gateway)
         .token(gateway.token_of(name))
-        .url(&format!("http://{host}.localhost"))
+        .url(&format!("https://{host}.localhost"))
         .upstream(service.addr())
-        .url(&format!("http://ws.{host}.localhost"))
+        .url(&format!("https://ws.{host}.localhost"))
         .upstream(echo.addr);
     agent.start().await
 }
@@ -201,13 +236,13 @@ async fn a42_d_a_changed_rule_ends_the_streams_that_it_let_in_and_nothing_else()
     let streams = Streams::open(&gateway, "app").await;
     let mut others = Streams::open(&gateway, "other").await;
     // A download and a short call of gRPC that have begun.
-    let mut download = raw::Client::connect(gateway.http()).await;
+    let mut download = raw::Client::connect_tls(&gateway, "app.localhost", &["http/1.1"]).await;
     download
         .send("GET /slow-body HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
         .await;
     download.until("begun ").await;
-    let mut http2 = h2::connect_plain(&gateway).await;
-    let url = gateway.url("http://app.localhost/slow-head");
+    let mut http2 = h2::connect_tls(&gateway, "app.localhost").await;
+    let url = gateway.url("https://app.localhost/slow-head");
     let short = grpc_request(&url)
         .body(Full::from(&[0; 5][..]).boxed())
         .unwrap();
@@ -230,7 +265,7 @@ async fn a42_d_a_changed_rule_ends_the_streams_that_it_let_in_and_nothing_else()
     assert_eq!(short.status(), 200);
     assert!(short.headers().get("grpc-status").is_none());
     // Whoever comes again is let in, or not, by the new rule.
-    let again = call(&mut http2, &url).await;
+    let again = call(&mut http2, &url, "").await;
     assert_eq!(again.headers()["grpc-status"], "7");
 }
 
@@ -260,10 +295,10 @@ async fn a42_b_a_removed_token_ends_its_agents_and_their_streams_and_nobody_else
         why.reason.contains("ERR_ADIT_300") && !why.retryable,
         "{why}"
     );
-    assert_eq!(visit(gateway.http(), "app.localhost", "/").await.0, 404);
+    assert_eq!(status(&gateway, "app.localhost").await, 404);
     // Nor does it come in again.
     let again = Agent::builder(&gateway)
-        .url("http://app.localhost")
+        .url("https://app.localhost")
         .upstream(1);
     let told = again.try_start().await.err().unwrap();
     assert!(told.contains("ERR_ADIT_107"), "{told}");
@@ -302,7 +337,7 @@ async fn a42_b_a_narrowed_access_list_ends_what_it_no_longer_allows() {
     streams
         .are_ended("agent may not serve this url any more", "14")
         .await;
-    assert_eq!(visit(gateway.http(), "app.localhost", "/").await.0, 404);
+    assert_eq!(status(&gateway, "app.localhost").await, 404);
     others.go_on(&service).await;
     assert!(kept.agent.is_connected() && narrowed.agent.is_connected());
 
@@ -320,7 +355,7 @@ async fn a_new_token_is_let_in_without_a_restart() {
     gateway.rewrite_agents(&[("tester", &["bind:*"]), ("new", &["bind:*"])]);
     gateway.reload().await.unwrap();
     let _agent = agent(&gateway, "new", "app", (&service, &echo)).await;
-    assert_eq!(visit(gateway.http(), "app.localhost", "/").await.0, 200);
+    assert_eq!(status(&gateway, "app.localhost").await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -351,6 +386,122 @@ async fn a42_c_an_agents_new_policy_ends_the_streams_that_its_old_one_let_in() {
         forwarder.update_policy(DENY).await.unwrap();
     }
     streams.are_ended("policy changed", "14").await;
-    assert_eq!(visit(gateway.http(), "app.localhost", "/").await.0, 403);
+    assert_eq!(status(&gateway, "app.localhost").await, 403);
     others.go_on(&service).await;
+}
+
+// === people who have signed in ===
+
+/// One host behind a login at the provider, its path `/chat` led to the service of WebSockets.
+async fn behind_a_login(
+    provider: &OidcProvider,
+    max_session: &str,
+    (service, echo): (&Service, &Echo),
+) -> (Gateway, Agent) {
+    let policy = format!(
+        "on_http_request:\n\
+         - actions: [{{ type: openid-connect, config: {{ issuer_url: '{}', client_id: edge, client_secret: {CLIENT_SECRET}, \
+         allow_cors_preflight: true{max_session} }} }}]\n\
+         - expressions: [req.url.path == '/chat']\n  \
+           actions: [{{ type: forward-internal, config: {{ url: 'https://chat.internal' }} }}]\n",
+        provider.issuer()
+    );
+    let extra = format!(
+        "{}endpoints: [{{ url: https://app.localhost, traffic_policy_file: app.yaml }}]\n",
+        provider.allowed()
+    );
+    let gateway = Gateway::with_files(&[("app.yaml", &policy)], &extra).await;
+    provider
+        .register(&gateway, "edge", "https://app.localhost")
+        .await;
+    let agent = Agent::builder(&gateway)
+        .url("https://app.localhost")
+        .upstream(service.addr())
+        .url("https://chat.internal")
+        .upstream(echo.addr);
+    let agent = agent.start().await;
+    (gateway, agent)
+}
+
+/// Signs somebody in, and opens everything that runs.
+async fn sign_in(gateway: &Gateway, person: &str) -> (Browser, Streams) {
+    let mut browser = Browser::new(gateway);
+    let page = browser.get("https://app.localhost/").await;
+    let to = with_parameter(&page.location().unwrap(), "login_hint", Some(person));
+    let page = browser.open(&to).await;
+    assert_eq!(
+        (page.status, page.url),
+        (200, gateway.url("https://app.localhost/"))
+    );
+    let cookie = browser.cookies("https://app.localhost/").unwrap();
+    let socket = web_socket(gateway, "app.localhost", &cookie).await.unwrap();
+    let streams = Streams::beside(socket, gateway, "app", &cookie).await;
+    (browser, streams)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_a_a25_whoever_signs_out_has_nothing_that_runs_and_nobody_else_notices() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let provider = OidcProvider::start(json!({})).await;
+    let (gateway, _agent) = behind_a_login(&provider, "", (&service, &echo)).await;
+    let (mut alice, hers) = sign_in(&gateway, "alice").await;
+    let (_, mut others) = sign_in(&gateway, "mallory").await;
+    let mut download = raw::Client::connect_tls(&gateway, "app.localhost", &["http/1.1"]).await;
+    let cookie = alice.cookies("https://app.localhost/").unwrap();
+    let get =
+        |path| format!("GET {path} HTTP/1.1\r\nHost: app.localhost\r\nCookie: {cookie}\r\n\r\n");
+    download.send(get("/slow-body")).await;
+    download.until("begun ").await;
+
+    alice.get("https://app.localhost/adit/logout").await;
+    hers.are_ended("session signed out", "16").await;
+    // Even what would have come to an end by itself, and the cookie that somebody has kept.
+    assert!(!download.rest().await.ends_with(b"done\r\n0\r\n\r\n"));
+    let kept = raw::send_tls(&gateway, "app.localhost", get("/api")).await;
+    assert_ne!(kept.status, 200);
+    others.go_on(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_a_the_provider_may_sign_somebody_out_everywhere() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let provider = OidcProvider::start(json!({})).await;
+    let (gateway, _agent) = behind_a_login(&provider, "", (&service, &echo)).await;
+    let (_, at_home) = sign_in(&gateway, "alice").await;
+    let (_, at_work) = sign_in(&gateway, "alice").await;
+    let (_, mut others) = sign_in(&gateway, "mallory").await;
+    provider.log_out("edge", "alice", "").await;
+    at_home.are_ended("session signed out", "16").await;
+    at_work.are_ended("session signed out", "16").await;
+    others.go_on(&service).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_a_what_runs_ends_with_its_session_at_the_latest() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let provider = OidcProvider::start(json!({})).await;
+    let (gateway, _agent) =
+        behind_a_login(&provider, ", max_session_duration: 5s", (&service, &echo)).await;
+    let (_, streams) = sign_in(&gateway, "alice").await;
+    streams.are_ended("session over", "16").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a20_a_b_c_d_a_socket_behind_a_login_is_refused_before_its_service_is_dialled() {
+    let (service, mut echo) = (Service::echo().await, Echo::start().await);
+    let provider = OidcProvider::start(json!({})).await;
+    let (gateway, _agent) = behind_a_login(&provider, "", (&service, &echo)).await;
+    for cookie in ["", "__Host-adit_session=forged"] {
+        let refused = web_socket(&gateway, "app.localhost", cookie).await;
+        assert_eq!(refused.err(), Some(StatusCode::UNAUTHORIZED), "{cookie}");
+    }
+    let (_, mut streams) = sign_in(&gateway, "alice").await;
+    streams.go_on(&service).await;
+    // The first handshake that the service has seen is the one of somebody who has signed in.
+    let seen = echo.handshakes.try_recv().unwrap();
+    assert!(
+        seen.iter()
+            .all(|(name, value)| name != "cookie" || !value.contains("adit"))
+    );
+    assert!(echo.handshakes.try_recv().is_err());
 }

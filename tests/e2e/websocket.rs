@@ -24,7 +24,7 @@ pub(crate) struct Echo {
     pub(crate) addr: std::net::SocketAddr,
     /// What each closed connection said last.
     ended: mpsc::UnboundedReceiver<Option<CloseFrame>>,
-    handshakes: mpsc::UnboundedReceiver<Vec<(String, String)>>,
+    pub(crate) handshakes: mpsc::UnboundedReceiver<Vec<(String, String)>>,
     _task: JoinSet<()>,
 }
 
