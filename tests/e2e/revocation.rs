@@ -1,10 +1,12 @@
 //! What runs is ended when its permission ends: A42, and the second half of A25.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::{Frame, Incoming},
     client::conn::http2::SendRequest,
 };
@@ -21,7 +23,8 @@ use adit_wire::message::RefusalCode;
 
 use crate::{
     harness::{
-        Agent, Browser, CLIENT_SECRET, Gateway, OidcProvider, Service, browser::with_parameter,
+        Agent, Browser, CLIENT_SECRET, Gateway, OidcProvider, Service,
+        browser::{Ask, with_parameter},
         event, h2, raw, soon, tls,
     },
     websocket::Echo,
@@ -69,11 +72,11 @@ impl Streams {
         host: &str,
         cookie: &str,
     ) -> Self {
-        let host = format!("{host}.localhost");
+        let (host, port) = (format!("{host}.localhost"), gateway.https().port());
         let mut events = raw::Client::connect_tls(gateway, &host, &["http/1.1"]).await;
         events
             .send(format!(
-                "GET /events HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n"
+                "GET /events HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n"
             ))
             .await;
         let head = events.head().await.unwrap();
@@ -448,8 +451,10 @@ async fn a42_a_a25_whoever_signs_out_has_nothing_that_runs_and_nobody_else_notic
     let (_, mut others) = sign_in(&gateway, "mallory").await;
     let mut download = raw::Client::connect_tls(&gateway, "app.localhost", &["http/1.1"]).await;
     let cookie = alice.cookies("https://app.localhost/").unwrap();
-    let get =
-        |path| format!("GET {path} HTTP/1.1\r\nHost: app.localhost\r\nCookie: {cookie}\r\n\r\n");
+    let port = gateway.https().port();
+    let get = |path| {
+        format!("GET {path} HTTP/1.1\r\nHost: app.localhost:{port}\r\nCookie: {cookie}\r\n\r\n")
+    };
     download.send(get("/slow-body")).await;
     download.until("begun ").await;
 
@@ -470,7 +475,21 @@ async fn a42_a_the_provider_may_sign_somebody_out_everywhere() {
     let (_, at_home) = sign_in(&gateway, "alice").await;
     let (_, at_work) = sign_in(&gateway, "alice").await;
     let (_, mut others) = sign_in(&gateway, "mallory").await;
-    provider.log_out("edge", "alice", "").await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let news = json!({
+        "iss": provider.issuer(), "aud": "edge", "sub": "alice", "jti": "once",
+        "iat": now.as_secs(), "exp": now.as_secs() + 60,
+        "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+    });
+    let token = provider.sign(json!({ "typ": "logout+jwt" }), news).await;
+    let told = Ask {
+        method: Method::POST,
+        headers: &[("content-type", "application/x-www-form-urlencoded")],
+        body: format!("logout_token={token}"),
+    };
+    let url = gateway.url("https://app.localhost/adit/backchannel-logout");
+    let heard = Browser::new(&gateway).send(&url, told).await;
+    assert_eq!(heard.status, 200, "{heard:?}");
     at_home.are_ended("session signed out", "16").await;
     at_work.are_ended("session signed out", "16").await;
     others.go_on(&service).await;
