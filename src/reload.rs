@@ -181,7 +181,9 @@ impl Reload {
 
     fn watch(&mut self, files: &BTreeSet<PathBuf>, wake: mpsc::Sender<()>) -> Option<Watch> {
         // A full queue will wake it already.
-        match Watch::on(files, move || wake.try_send(()).unwrap_or_default()) {
+        match Watch::on(files, &BTreeSet::new(), move || {
+            wake.try_send(()).unwrap_or_default()
+        }) {
             Ok(watch) => Some(watch),
             Err(error) => {
                 if !std::mem::replace(&mut self.deaf, true) {

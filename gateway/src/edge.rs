@@ -33,6 +33,7 @@ use crate::{
     logins::Logins,
     pools::endpoints::{Endpoint, Endpoints},
     reload::{Loaded, Status},
+    secrets::Vaults,
 };
 
 /// What all cores share.
@@ -50,6 +51,8 @@ pub(crate) struct Edge {
     pub(crate) sessions: Registry,
     pub(crate) names: Names,
     pub(crate) keyring: Arc<Keyring>,
+    /// What policies may read that nobody may see.
+    pub(crate) vaults: Arc<Vaults>,
     /// People who have signed in.
     pub(crate) logins: Arc<Logins>,
     /// The one that all policies of this gateway are built in: what they count is kept there.
@@ -102,6 +105,7 @@ impl Edge {
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
             keyring: Arc::clone(&lent.keyring),
             logins: Arc::clone(&lent.logins),
+            vaults: Arc::clone(&lent.vaults),
             policy_env: loaded.env.clone(),
             envs: lent.fetcher.envs(&loaded.env),
             policies: ArcSwap::from_pointee(loaded.status()),

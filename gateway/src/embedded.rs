@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use crate::{
     Config, Gateway, StartError, TlsError,
     agents::Acl,
-    config::{AgentEntry, Fetch, Limits, Listen, Tls},
+    config::{AgentEntry, Fetch, Limits, Listen, Tls, Vault},
     token::{self, TokenHash},
 };
 
@@ -135,6 +135,8 @@ fn config(
     (https, http): (u16, u16),
     token_hash: TokenHash,
 ) -> Result<Config, StartError> {
+    // Who runs it wrote its policies, too, and knows the environment.
+    let environment = Vault::of_environment();
     let local = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     Ok(Config {
         domain: Host::parse(DOMAIN).map_err(|error| TlsError::LocalCa(error.to_string()))?,
@@ -154,7 +156,9 @@ fn config(
             name: "embedded".into(),
             token_hash,
             acl: Acl::everything(),
+            secrets: vec![environment.name.clone()],
         }],
+        secrets: vec![environment],
         endpoints: Vec::new(),
         // Who runs this gateway wrote its policies, too, and may try a provider on the same machine.
         fetch: Fetch {

@@ -30,6 +30,7 @@ use crate::{
     lent::Lent,
     logins::LoginsError,
     reload::{self, ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
+    secrets::Vaults,
 };
 
 /// Cores that serve. More would mean more lanes for each agent, and smaller batches on each.
@@ -121,7 +122,10 @@ impl Gateway {
         Certificates::load(&config.tls.certificates, None)?;
         Fetcher::new(&config.fetch)?;
         let mut warnings = Vec::new();
-        Loaded::of(&mut config, Env::system(), &mut |warning| {
+        let vaults = Vaults::quietly(&config.secrets);
+        warnings.extend(vaults.warnings(&config));
+        let env = Env::system().with_secrets(vaults.of_operator());
+        Loaded::of(&mut config, env, &mut |warning| {
             warnings.push(warning.clone());
         })?;
         Ok(warnings)

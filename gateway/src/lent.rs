@@ -1,16 +1,21 @@
-//! What this gateway lends its policies: a way to fetch, keys, the memory of who has signed in, and time to work.
+//! What this gateway lends its policies: a way to fetch, keys, the memory of who has signed in, secrets, and time to
+//! work.
 
 use std::sync::Arc;
 
 use adit_policy::env::Env;
 
-use crate::{StartError, config::Config, fetch::Fetcher, keys::Keyring, logins::Logins};
+use crate::{
+    StartError, config::Config, fetch::Fetcher, keys::Keyring, logins::Logins, secrets::Vaults,
+};
 
 /// What is lent, and what the gateway needs of it itself.
 pub(crate) struct Lent {
     pub(crate) fetcher: Fetcher,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) logins: Arc<Logins>,
+    /// What policies may read that nobody may see.
+    pub(crate) vaults: Arc<Vaults>,
     /// All of it.
     pub(crate) env: Env,
 }
@@ -27,10 +32,13 @@ impl Lent {
         let env = env.with_keys(Arc::<Keyring>::clone(&keyring));
         let logins = Arc::new(Logins::open(&config.data_dir, env.clone())?);
         let env = env.with_sessions(Arc::<Logins>::clone(&logins));
+        let vaults = Vaults::open(&config.secrets, &config.agents);
+        let env = env.with_secrets(vaults.of_operator());
         Ok(Self {
             fetcher,
             keyring,
             logins,
+            vaults,
             env,
         })
     }

@@ -43,6 +43,7 @@ mod live;
 mod logins;
 mod pools;
 mod reload;
+mod secrets;
 pub mod token;
 mod work;
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::action::{Action, Fault, Flow, Phase, Unreached};
 use crate::actions;
 use crate::document::{Misplaced, Mistakes, read};
-use crate::env::Env;
+use crate::env::{Env, Secrets};
 use crate::exchange::{Exchange, HeaderEdit};
 use crate::expr::Expression;
 use crate::trace::{Matched, RuleTrace};
@@ -36,6 +36,8 @@ pub struct Policy {
     /// Headers that say who the caller is, and that no client may send.
     vouched: Vouched,
     upstream_edits: Vec<HeaderEdit>,
+    /// Those that the policy may read, whoever runs it; only if an expression reads any.
+    secrets: Option<Arc<dyn Secrets>>,
 }
 
 /// Why [`Policy::load`] gave none.
@@ -171,6 +173,7 @@ impl Policy {
     /// Runs on one message of an event stream; `exchange.message` must be there. Whoever sends a response through
     /// `exchange.response.transforms` need not call it: [`Policy::on_http_response`] has put it among them.
     pub fn on_event_stream_message(&self, exchange: &mut Exchange<'_>) -> Verdict {
+        exchange.memory.lend_secrets(self.secrets.as_ref());
         messages::run(self.rules(Phase::OnEventStreamMessage), exchange)
     }
 
@@ -188,6 +191,7 @@ impl Policy {
     }
 
     async fn run(&self, phase: Phase, from: Position, exchange: &mut Exchange<'_>) -> Verdict {
+        exchange.memory.lend_secrets(self.secrets.as_ref());
         if from.rule == 0 && from.action == 0 {
             exchange.memory.begin_phase();
         }

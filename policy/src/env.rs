@@ -187,9 +187,10 @@ impl Env {
         &*self.log
     }
 
-    /// Named texts that policies may use and nobody may see.
-    pub fn secrets(&self) -> &dyn Secrets {
-        &*self.secrets
+    /// Named texts that policies may use and nobody may see. A policy keeps those that it was built with, wherever it
+    /// runs.
+    pub fn secrets(&self) -> &Arc<dyn Secrets> {
+        &self.secrets
     }
 
     /// The keys as they are now.

@@ -11,9 +11,11 @@ use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
+use crate::env::Secrets;
 use crate::exchange::HeaderEdit;
 use crate::expr::{Key, Value};
 use crate::identity::Identity;
+use crate::secret::Secret;
 use crate::taint::{Taint, Taints};
 use crate::trace::{ShadowRecord, Trace};
 
@@ -32,6 +34,8 @@ pub struct Memory {
     touches: Spent,
     /// Only if there are any.
     secret_parts: Mutex<Option<Box<SecretParts>>>,
+    /// What the running policy may read.
+    secrets: Option<Arc<dyn Secrets>>,
     spent: Spent,
     /// Bytes that were written to the log.
     logged: Spent,
@@ -299,6 +303,16 @@ impl Memory {
         }
     }
 
+    /// What the policy that runs now may read.
+    pub(crate) fn lend_secrets(&mut self, secrets: Option<&Arc<dyn Secrets>>) {
+        self.secrets = secrets.cloned();
+    }
+
+    /// A secret, if there is one that the running policy may read.
+    pub(crate) fn secret(&self, vault: &str, name: &str) -> Option<Arc<Secret>> {
+        self.secrets.as_ref()?.get(vault, name)
+    }
+
     /// An expression has read a secret, or something that came from one.
     pub(crate) fn touch_secret(&self, taint: Taint) {
         self.touches.add(1);
@@ -322,6 +336,14 @@ impl Memory {
     pub fn secret_parts(&self) -> SecretParts {
         self.copied_parts()
             .map_or_else(Default::default, |parts| *parts)
+    }
+
+    /// What is shown in the place of the target that a policy put in the request's, if it came from a secret.
+    pub fn secret_target(&self) -> Option<String> {
+        let taint = self.has_secrets().then(|| self.secret_parts().target);
+        taint
+            .filter(Taint::is_secret)
+            .map(|taint| taint.to_string())
     }
 
     /// Adds to them.
@@ -480,6 +502,7 @@ impl Memory {
             wants_results: self.wants_results,
             touches: Spent(AtomicU64::new(self.touches.total())),
             secret_parts: Mutex::new(self.copied_parts()),
+            secrets: self.secrets.clone(),
             spent: Spent(AtomicU64::new(self.spent.total())),
             now: self.now.clone(),
             identity: self.identity.clone(),

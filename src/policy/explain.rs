@@ -1,7 +1,14 @@
 //! `adit policy explain`: what a policy does with one request, step by step.
 
-use std::{fmt::Display, fs, path::Path, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
+use adit_policy::secret::Secret;
 use adit_policy::tools::{
     Secrets,
     case::policy_in,
@@ -22,9 +29,11 @@ Examples:
   adit policy explain policy.yaml --url https://app.example.com/admin --client-ip 203.0.113.7
   adit policy explain policy.yaml --method POST --url /hook -H 'x-event: push' --body @hook.json
   adit policy explain policy.yaml --url / --response 500 --json
+  adit policy explain policy.yaml --url / --secret-env web/api-key=WEB_API_KEY
 
 It is the gateway's engine that runs, with nothing around it: what the policy itself would fetch cannot
-be reached, and counters begin at nothing. Credentials in headers and results are shown as ***.")]
+be reached, and counters begin at nothing. Credentials in headers and results are shown as ***, and what
+secrets.get gives as [secret VAULT/NAME], always.")]
 pub(super) struct Explain {
     /// The policy
     #[arg(value_name = "FILE")]
@@ -60,6 +69,10 @@ pub(super) struct Explain {
     /// The body of the service's answer, or @ and the file that holds it
     #[arg(long, value_name = "TEXT|@FILE")]
     response_body: Option<String>,
+    /// A secret for secrets.get, from a variable of the environment; may be given several times. Its value is
+    /// never printed
+    #[arg(long, value_name = "VAULT/NAME=VARIABLE", action = ArgAction::Append)]
+    secret_env: Vec<String>,
     /// Print one JSON object instead
     #[arg(long)]
     json: bool,
@@ -107,9 +120,26 @@ impl Explain {
                     body_base64: body(self.response_body.as_deref())?,
                 }),
             }),
+            secrets: secrets(&self.secret_env)?,
             ..Given::default()
         })
     }
+}
+
+/// Secrets from the environment: on a command line, everybody on the machine could read them.
+fn secrets(texts: &[String]) -> Result<BTreeMap<String, BTreeMap<String, Secret>>, Failure> {
+    let mut secrets: BTreeMap<String, BTreeMap<_, _>> = BTreeMap::new();
+    for text in texts {
+        let wrong = |why: &str| Failure::usage(format_args!("--secret-env {text}: {why}"));
+        let form = || wrong("it is written as in web/api-key=WEB_API_KEY");
+        let (secret, variable) = text.split_once('=').ok_or_else(form)?;
+        let (vault, name) = secret.split_once('/').ok_or_else(form)?;
+        let value = std::env::var(variable);
+        let value = value.map_err(|_| wrong("there is no such variable"))?;
+        let vault = secrets.entry(vault.to_owned()).or_default();
+        vault.insert(name.to_owned(), Secret::new(value));
+    }
+    Ok(secrets)
 }
 
 fn said<T: FromStr<Err: Display>>(flag: &str, text: &str) -> Result<Said<T>, Failure> {

@@ -26,7 +26,7 @@ A FILE holds cases:
       expect: { verdict: refuse, status: 403 }
 
 given:   method url version headers body body_base64 client_ip region time after tls random fetch
-         upstream forward repeat fresh
+         secrets upstream forward repeat fresh
 expect:  verdict code reason status headers body body_contains upstream forward_to rules edits vars
          results shadow fetched log
 A case may have `requests`, each with given and expect: they find the same counters. What is not expected

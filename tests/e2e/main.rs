@@ -58,6 +58,7 @@ mod reuse;
 mod revocation;
 mod screen;
 mod sdk;
+mod secrets;
 mod shutdown;
 mod signing_in;
 mod sse;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use adit_policy::{
     LoadError, Policy,
     canonical::Host,
-    document::{Document, read_warned},
+    document::{Document, read_warned, scope},
     endpoint_url::{EndpointUrl, HostPattern, Scheme},
     env::Env,
 };
@@ -332,7 +332,9 @@ impl Binds {
             return Ok(None);
         };
         let file = format!("traffic policy of `{endpoint}`");
+        let secrets = self.edge.vaults.of_agent(&self.session.owner);
         let env = self.edge.policy_env.for_endpoint(counters);
+        let env = env.with_secrets(secrets);
         let policy = self.load(&file, text, url, &env);
         let policy = policy.map_err(|error| refused(RefusalCode::Policy, error))?;
         Ok(Some(AgentPolicy {
@@ -359,7 +361,8 @@ impl Binds {
         asked: &EndpointUrl,
         env: &Env,
     ) -> Result<Policy, LoadError> {
-        let (document, warnings) = read_warned::<Document>(file, text)?;
+        let read = || read_warned::<Document>(file, text);
+        let (document, warnings) = scope::with_secrets(Arc::clone(env.secrets()), read)?;
         document.check_for(asked.scheme, Endpoint::has_internal_url(asked))?;
         for warning in warnings {
             warn!(agent = %self.session.owner, "{warning}");

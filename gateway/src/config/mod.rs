@@ -8,7 +8,7 @@ use std::{
 use adit_policy::{
     LoadError,
     canonical::Host,
-    document::{self, Document, Misplaced, Mistake, Mistakes},
+    document::{self, Document, Misplaced, Mistake, Mistakes, Places, scope},
     endpoint_url::EndpointUrl,
 };
 use ipnet::IpNet;
@@ -18,13 +18,16 @@ mod fetch;
 mod limits;
 mod listen;
 mod origin;
+mod secrets;
 
 pub use fetch::{AllowedHost, Fetch};
 pub use limits::Limits;
 pub use listen::Listen;
 pub(crate) use origin::Origin;
+pub use secrets::Vault;
+pub(crate) use secrets::{Kept, Name, folder};
 
-use crate::{agents::Acl, token::TokenHash};
+use crate::{agents::Acl, secrets::Vaults, token::TokenHash};
 
 /// The gateway's configuration file.
 #[derive(Debug, Deserialize)]
@@ -56,6 +59,9 @@ pub struct Config {
     /// Whom policies may ask.
     #[serde(default)]
     pub fetch: Fetch,
+    /// Where the secrets are that policies may read.
+    #[serde(default)]
+    pub secrets: Vec<Vault>,
     /// What one client or agent may use up.
     #[serde(default)]
     pub limits: Limits,
@@ -102,6 +108,9 @@ pub struct AgentEntry {
     /// the gateway gives it.
     #[serde(default)]
     pub(crate) acl: Acl,
+    /// The vaults that policies may read which this agent brings. Without any, they may read none.
+    #[serde(default)]
+    pub(crate) secrets: Vec<Name>,
 }
 
 /// One URL of the operator's.
@@ -176,9 +185,18 @@ impl Config {
     /// The same for a text that was read already.
     pub(crate) fn parse(path: &Path, text: Arc<str>) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let (mut config, warnings): (Self, _) = document::read_warned(&file, &text)?;
+        let base = path.parent().unwrap_or_else(|| Path::new("."));
+        // Policies that stand in the file are read with it, and tell which secrets they miss.
+        let vaults = Vaults::quietly(&secrets::peek(&file, &text, base));
+        let read =
+            scope::with_secrets(vaults.of_operator(), || document::read_warned(&file, &text));
+        let (mut config, warnings): (Self, _) = read?;
         config.warnings = warnings;
-        config.resolve(path.parent().unwrap_or_else(|| Path::new(".")));
+        config.resolve(base);
+        if let Err((way, message)) = secrets::agree(&config.secrets, &config.agents) {
+            let mistake = Places::of(&file, &text).mistake(&way, message);
+            return Err(Mistakes::from(mistake).into());
+        }
         config.origin = Some(Origin {
             file: path.to_owned(),
             text,
@@ -200,6 +218,9 @@ impl Config {
             at(&mut entry.key);
         }
         self.fetch.ca_files.iter_mut().for_each(at);
+        for vault in &mut self.secrets {
+            vault.resolve(base);
+        }
         self.endpoints
             .iter_mut()
             .filter_map(|entry| entry.traffic_policy_file.as_mut())

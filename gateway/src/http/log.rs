@@ -64,7 +64,9 @@ pub(super) fn ended(session: &Session, exchange: &mut Exchange) {
         .response_written()
         .map_or(0, |response| response.status.as_u16());
     let micros = u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let path = request.uri.path();
+    let mut layers = exchange.layers.iter();
+    let secret = layers.find_map(|layer| layer.memory.secret_target());
+    let path = secret.as_deref().unwrap_or(request.uri.path());
     debug!(
         target: "adit::access",
         client = %routed.client.ip(), method = %request.method, host = %routed.host, path, status, micros,

@@ -10,7 +10,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use adit_policy::{document::Mistake, env::Env};
+use adit_policy::{
+    document::{Mistake, scope},
+    env::Env,
+};
 use tokio::sync::oneshot;
 use tracing::warn;
 
@@ -98,7 +101,9 @@ impl Loaded {
         tell: &mut dyn FnMut(&Mistake),
     ) -> Result<Self, ConfigErrors> {
         let texts = Texts::around(config);
-        let policies = Policies::build(config, &texts, &Policies::default(), &env, tell)?;
+        let policies = scope::with_secrets(Arc::clone(env.secrets()), || {
+            Policies::build(config, &texts, &Policies::default(), &env, tell)
+        })?;
         Ok(Self {
             env,
             origin: config.origin.take(),

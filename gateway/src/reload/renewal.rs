@@ -1,7 +1,6 @@
 //! The thread that reads, builds and swaps.
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc,
@@ -10,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use adit_policy::document::scope;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -18,8 +18,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{AgentEntry, Config, ConfigError, Origin},
+    config::{AgentEntry, Config, ConfigError, Origin, Vault},
     edge::Edge,
+    secrets::{Vaults, Watched},
 };
 
 /// From the first sign of a change to the reading: whoever changes one file may be about to change another.
@@ -66,6 +67,7 @@ struct Built {
     written: Arc<str>,
     policies: Policies,
     agents: Vec<AgentEntry>,
+    secrets: Vec<Vault>,
 }
 
 // === impl Renewal ===
@@ -89,14 +91,14 @@ impl Renewal {
         let mut asked = Vec::new();
         loop {
             // First listening, then reading: what changes in between is heard.
-            let files = self.tried.files();
-            let _watch = self.watch(&files, own.clone());
+            let watched = self.watched();
+            let _watch = self.watch(&watched, own.clone());
             let outcome = self.renew();
             for answer in std::mem::take(&mut asked) {
                 // Who asked may have gone.
                 drop(Answer::send(answer, outcome.clone()));
             }
-            if files == self.tried.files() {
+            if watched == self.watched() {
                 match next(wakes) {
                     Some(answers) => asked = answers,
                     None => return,
@@ -105,9 +107,18 @@ impl Renewal {
         }
     }
 
-    fn watch(&mut self, files: &BTreeSet<PathBuf>, wake: mpsc::Sender<Wake>) -> Option<Watch> {
+    /// All that may change.
+    fn watched(&self) -> Watched {
+        let mut watched = self.edge.vaults.watched();
+        watched.files.extend(self.tried.files());
+        watched
+    }
+
+    fn watch(&mut self, watched: &Watched, wake: mpsc::Sender<Wake>) -> Option<Watch> {
         // The thread that would hear it may have ended.
-        match Watch::on(files, move || drop(wake.send(Wake::Changed))) {
+        match Watch::on(&watched.files, &watched.folders, move || {
+            drop(wake.send(Wake::Changed))
+        }) {
             Ok(watch) => {
                 self.deaf = false;
                 Some(watch)
@@ -123,6 +134,7 @@ impl Renewal {
     }
 
     fn renew(&mut self) -> Result<Reloaded, ReloadError> {
+        self.edge.vaults.refresh();
         let (texts, config) = Texts::read(&self.file);
         if texts == self.tried {
             return match &self.refused {
@@ -144,12 +156,16 @@ impl Renewal {
     fn build(&self, config: Result<Config, ConfigError>) -> Result<Built, ConfigErrors> {
         let mut config = config.map_err(|mistake| ConfigErrors(Arc::from([mistake])))?;
         let env = &self.edge.policy_env;
-        let policies = Policies::build(&mut config, &self.tried, &self.policies, env, &mut log)?;
+        let vaults = Vaults::quietly(&config.secrets);
+        let policies = scope::with_secrets(vaults.of_operator(), || {
+            Policies::build(&mut config, &self.tried, &self.policies, env, &mut log)
+        })?;
         let written = config.origin.map(|origin| origin.text);
         Ok(Built {
             written: written.unwrap_or_default(),
             policies,
             agents: config.agents,
+            secrets: config.secrets,
         })
     }
 
@@ -158,7 +174,9 @@ impl Renewal {
             written,
             policies,
             agents,
+            secrets,
         } = built;
+        self.edge.vaults.renew(&secrets, &agents);
         let changed = self.policies.renew(policies);
         let count = changed.len();
         self.edge.endpoints.set_policies(changed);

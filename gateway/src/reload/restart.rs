@@ -4,7 +4,7 @@ use adit_policy::document;
 use serde_yaml::Value;
 
 /// What a reload applies as a whole.
-const APPLIED: &str = "agents";
+const APPLIED: [&str; 2] = ["agents", "secrets"];
 
 /// What a reload applies, of an endpoint.
 const RELOADED: [&str; 2] = ["traffic_policy", "traffic_policy_file"];
@@ -20,7 +20,7 @@ pub(super) fn waiting(used: &str, written: &str) -> Vec<String> {
     let mut waiting = Vec::new();
     for key in keys(&used, &written) {
         let (old, new) = (used.get(&key), written.get(&key));
-        if key == APPLIED {
+        if APPLIED.contains(&key.as_str()) {
             continue;
         }
         if key == "endpoints" {
@@ -113,6 +113,7 @@ endpoints:
             USED.replace("secret", "another"),
             USED.replace("b.example.com }", "b.example.com, traffic_policy: {} }"),
             format!("# a comment\n{USED}\nx-note: anything\n"),
+            format!("{USED}\nsecrets: [{{ name: web, env: WEB_ }}]\n"),
         ] {
             assert!(waiting(USED, &written).is_empty(), "{written}");
         }

@@ -22,26 +22,35 @@ pub struct Watch {
 // === impl Watch ===
 
 impl Watch {
-    /// Watches the folders in which something decides what these paths lead to, and calls `changed` when it does.
+    /// Watches the folders in which something decides what these paths lead to, and everything in `within`, and calls
+    /// `changed` when it does.
     ///
     /// # Errors
     /// When the operating system cannot watch them.
     pub fn on(
         files: &BTreeSet<PathBuf>,
+        within: &BTreeSet<PathBuf>,
         changed: impl Fn() + Send + 'static,
     ) -> notify::Result<Self> {
-        let entries: BTreeSet<PathBuf> = files.iter().flat_map(|file| trail(file)).collect();
-        let folders: BTreeSet<PathBuf> = entries
+        let paths = files.iter().chain(within);
+        let entries: BTreeSet<PathBuf> = paths.flat_map(|path| trail(path)).collect();
+        // One that is missing is heard of when it comes.
+        let within = within
+            .iter()
+            .filter_map(|folder| folder.canonicalize().ok());
+        let within: BTreeSet<PathBuf> = within.collect();
+        let mut folders: BTreeSet<PathBuf> = entries
             .iter()
             .filter_map(|entry| entry.parent())
             .map(Path::to_owned)
             .collect();
         let mut about = entries;
         // A folder that is moved or deleted says so under its own name.
+        folders.extend(within.iter().cloned());
         about.extend(folders.iter().cloned());
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // What cannot be told may be about us.
-            if event.map_or(true, |event| concerns(&event, &about)) {
+            if event.map_or(true, |event| concerns(&event, &about, &within)) {
                 changed();
             }
         })?;
@@ -52,14 +61,16 @@ impl Watch {
     }
 }
 
-fn concerns(event: &Event, about: &BTreeSet<PathBuf>) -> bool {
+fn concerns(event: &Event, about: &BTreeSet<PathBuf>, within: &BTreeSet<PathBuf>) -> bool {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
         // Our own reading is one.
         EventKind::Access(_) => return false,
         _ => {}
     }
-    event.need_rescan() || event.paths.iter().any(|path| about.contains(path))
+    let is_inside = |path: &Path| path.parent().is_some_and(|folder| within.contains(folder));
+    let mut paths = event.paths.iter();
+    event.need_rescan() || paths.any(|path| about.contains(path) || is_inside(path))
 }
 
 /// The folder entries that decide what a path leads to: each symbolic link on the way, and the last one, or the first
@@ -133,7 +144,8 @@ mod tests {
     fn hears(file: &Path, what: &str, change: impl FnOnce()) {
         let (tell, told) = mpsc::channel();
         let files = BTreeSet::from([file.to_owned()]);
-        let _watch = Watch::on(&files, move || tell.send(()).unwrap_or_default()).unwrap();
+        let told_of = move || tell.send(()).unwrap_or_default();
+        let _watch = Watch::on(&files, &BTreeSet::new(), told_of).unwrap();
         assert!(told.try_recv().is_err(), "{what}: before anything happened");
         change();
         told.recv_timeout(LONGEST).expect(what);
@@ -205,13 +217,14 @@ mod tests {
     #[test]
     fn neighbours_and_readers_are_not_heard() {
         let about = BTreeSet::from([PathBuf::from("/a/x.yaml"), PathBuf::from("/a")]);
+        let none = BTreeSet::new();
         let event = |kind, path| Event::new(kind).add_path(PathBuf::from(path));
         let write = EventKind::Access(AccessKind::Close(AccessMode::Write));
         let read = EventKind::Access(AccessKind::Open(AccessMode::Any));
-        assert!(concerns(&event(write, "/a/x.yaml"), &about));
-        assert!(!concerns(&event(read, "/a/x.yaml"), &about));
-        assert!(!concerns(&event(write, "/a/gateway.log"), &about));
+        assert!(concerns(&event(write, "/a/x.yaml"), &about, &none));
+        assert!(!concerns(&event(read, "/a/x.yaml"), &about, &none));
+        assert!(!concerns(&event(write, "/a/gateway.log"), &about, &none));
         let any = |path| event(EventKind::Any, path);
-        assert!(concerns(&any("/a"), &about) && !concerns(&any("/b"), &about));
+        assert!(concerns(&any("/a"), &about, &none) && !concerns(&any("/b"), &about, &none));
     }
 }

@@ -65,11 +65,7 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 /// What actions of later versions leave below `actions.ngrok.`: null until then.
-const LATER_RESULTS: &[&str] = &[
-    "owasp_crs_request",
-    "owasp_crs_response",
-    "terminate_tls",
-];
+const LATER_RESULTS: &[&str] = &["owasp_crs_request", "owasp_crs_response", "terminate_tls"];
 
 /// Other spellings of names below `actions.ngrok.`.
 const RESULT_ALIASES: &[(&str, &str)] = &[

@@ -36,6 +36,8 @@ pub struct Document {
     pub(crate) phases: [Vec<RuleText>; 4],
     /// The results of actions that expressions look at.
     pub(crate) results_read: HashSet<&'static str>,
+    /// Whether an expression reads a secret.
+    pub(crate) reads_secrets: bool,
 }
 
 /// One rule of a phase.

@@ -44,6 +44,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         let mut document = Document {
             phases: Default::default(),
             results_read: HashSet::new(),
+            reads_secrets: false,
         };
         let mut enabled = Enabled(true);
         let mut keys = RootKeys::default();
@@ -69,6 +70,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
             return Err(A::Error::custom(conflict));
         }
         document.results_read = scope::take_results();
+        document.reads_secrets = scope::take_reads_secrets();
         if !enabled.0 {
             document.phases = Default::default();
         }

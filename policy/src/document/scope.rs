@@ -8,13 +8,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::action::Phase;
+use crate::env::Secrets;
 
 thread_local! {
     static PHASE: Cell<Option<Phase>> = const { Cell::new(None) };
     static ATTEMPTS: Cell<bool> = const { Cell::new(false) };
     static RESULTS: RefCell<HashSet<&'static str>> = RefCell::default();
+    static READS_SECRETS: Cell<bool> = const { Cell::new(false) };
+    static SECRETS: RefCell<Option<Arc<dyn Secrets>>> = const { RefCell::new(None) };
     static ASIDE: RefCell<Aside> = const { RefCell::new(Aside::NOTHING) };
 }
 
@@ -95,6 +99,46 @@ pub(crate) fn take_results() -> HashSet<&'static str> {
     RESULTS.take()
 }
 
+/// Expressions that `read` reads may name these secrets; each that is not among them is warned of at its place.
+pub fn with_secrets<T>(secrets: Arc<dyn Secrets>, read: impl FnOnce() -> T) -> T {
+    struct PutBack(Option<Arc<dyn Secrets>>);
+
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            SECRETS.set(self.0.take());
+        }
+    }
+
+    let _restored = PutBack(SECRETS.replace(Some(secrets)));
+    read()
+}
+
+/// An expression reads a secret; of this vault and name, if they are known already.
+pub(crate) fn reads_secret(named: Option<(&str, &str)>) {
+    READS_SECRETS.set(true);
+    let Some((vault, name)) = named else {
+        return;
+    };
+    let is_missing = SECRETS.with_borrow(|known| {
+        let known = known.as_ref();
+        known.is_some_and(|known| {
+            let secret = known.get(vault, name);
+            secret.is_none_or(|secret| secret.expose().is_empty())
+        })
+    });
+    if is_missing {
+        warn(format!(
+            "there is no secret `{vault}/{name}` that this policy may read; until there is one, this fails \
+             (ERR_ADIT_2238)"
+        ));
+    }
+}
+
+/// What [`reads_secret`] was told since the last time.
+pub(crate) fn take_reads_secrets() -> bool {
+    READS_SECRETS.replace(false)
+}
+
 /// What `read` said, apart from what was said around it.
 pub(super) fn aside_of<T>(read: impl FnOnce() -> T) -> (T, Aside) {
     let around = ASIDE.take();
@@ -105,9 +149,10 @@ pub(super) fn aside_of<T>(read: impl FnOnce() -> T) -> (T, Aside) {
 /// Reads another document, which knows nothing of one that is being read around it.
 pub(super) fn apart<T>(read: impl FnOnce() -> T) -> T {
     let _phase = PutBack(PHASE.take());
-    let around = RESULTS.take();
+    let around = (RESULTS.take(), READS_SECRETS.take());
     let (result, _) = aside_of(read);
-    RESULTS.set(around);
+    RESULTS.set(around.0);
+    READS_SECRETS.set(around.1);
     result
 }
 

@@ -1,6 +1,7 @@
 //! From a document to a policy: each action gets what it needs from outside.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use http::header::{ACCEPT_ENCODING, HeaderValue, IF_RANGE, RANGE};
 use thiserror::Error;
@@ -28,10 +29,14 @@ impl Policy {
         let Document {
             phases,
             results_read,
+            reads_secrets,
             ..
         } = document;
         let env = env.for_building();
-        let mut policy = Self::default();
+        let mut policy = Self {
+            secrets: reads_secrets.then(|| Arc::clone(env.secrets())),
+            ..Self::default()
+        };
         for (phase, rules) in Phase::ALL.iter().zip(phases) {
             let rules = rules.into_iter().enumerate().map(|(index, rule)| {
                 build_rule(*phase, index, rule, &results_read, &env, &mut policy)

@@ -121,6 +121,7 @@ fn lacking() -> Document {
     Document {
         phases: [Vec::new(), vec![rule], Vec::new(), Vec::new()],
         results_read: Default::default(),
+        reads_secrets: false,
     }
 }
 

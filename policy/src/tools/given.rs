@@ -1,5 +1,6 @@
 //! What a case is given: a request, what is known of its connection, and what the world outside would answer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use super::said::{Lines, Said};
 use super::url::Url;
 use crate::go_duration::GoDuration;
 use crate::identity::Identity;
+use crate::secret::Secret;
 
 /// One request as it arrives, and its surroundings. Everything has a default: `GET https://app.example.com/` from
 /// 192.0.2.1, and a service that answers 200 with nothing.
@@ -53,6 +55,8 @@ pub struct Given {
     pub identity: Option<Caller>,
     /// What `http-request` and others would be answered. An URL that is not here cannot be reached.
     pub fetch: Option<Vec<FetchAnswer>>,
+    /// What `secrets.get` finds: by vault, and by name. No output shows it.
+    pub secrets: BTreeMap<String, BTreeMap<String, Secret>>,
     /// What the service answers: `offline`, or status, headers and body.
     pub upstream: Option<Upstream>,
     /// What another endpoint answers that the policy forwards to. Default: as `upstream`.
@@ -181,6 +185,10 @@ impl Given {
             random: self.random.or(common.random),
             identity: self.identity.or_else(|| common.identity.clone()),
             fetch: self.fetch.or_else(|| common.fetch.clone()),
+            secrets: match self.secrets.is_empty() {
+                true => common.secrets.clone(),
+                false => self.secrets,
+            },
             upstream: self.upstream.or_else(|| common.upstream.clone()),
             forward: self.forward.or_else(|| common.forward.clone()),
             repeat: self.repeat.or(common.repeat),

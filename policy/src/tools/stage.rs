@@ -11,7 +11,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::given::{FetchAnswer, Given};
-use crate::env::{Clock, Env, Fetch, FetchError, Fetched, Log, Purpose, Random, ToFetch};
+use crate::env::{
+    Clock, Env, Fetch, FetchError, Fetched, KnownSecrets, Log, Purpose, Random, Secrets, ToFetch,
+};
+use crate::secret::Secret;
 
 /// When a case plays that does not say: 2026-01-01T00:00:00Z.
 const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
@@ -29,6 +32,7 @@ pub(super) struct Stage {
     stopwatch: Option<Env>,
     chance: AtomicU64,
     answers: Mutex<Vec<FetchAnswer>>,
+    secrets: Mutex<KnownSecrets>,
     given: Mutex<HashSet<usize>>,
     fetched: Mutex<Vec<ToFetch>>,
     logged: Mutex<Vec<String>>,
@@ -55,6 +59,7 @@ impl Stage {
             stopwatch: measures.then(Env::system),
             chance: AtomicU64::new(0),
             answers: Mutex::default(),
+            secrets: Mutex::default(),
             given: Mutex::default(),
             fetched: Mutex::default(),
             logged: Mutex::default(),
@@ -64,7 +69,11 @@ impl Stage {
         let random: Arc<dyn Random> = Arc::<Self>::clone(&stage);
         let fetch: Arc<dyn Fetch> = Arc::<Self>::clone(&stage);
         let log: Arc<dyn Log> = Arc::<Self>::clone(&stage);
-        let env = Env::new(clock, random).with_fetch(fetch).with_log(log);
+        let secrets: Arc<dyn Secrets> = Arc::<Self>::clone(&stage);
+        let env = Env::new(clock, random)
+            .with_fetch(fetch)
+            .with_log(log)
+            .with_secrets(secrets);
         (stage, env)
     }
 
@@ -82,6 +91,13 @@ impl Stage {
         if let Some(seed) = given.random {
             self.chance.store(seed, Ordering::Relaxed);
         }
+        let mut known = KnownSecrets::default();
+        for (vault, secrets) in &given.secrets {
+            for (name, secret) in secrets {
+                known.insert(vault, name, secret.clone());
+            }
+        }
+        *held(&self.secrets) = known;
         *held(&self.answers) = given.fetch.clone().unwrap_or_default();
         held(&self.given).clear();
     }
@@ -187,6 +203,12 @@ impl Fetch for Stage {
 
     async fn pause(&self, time: Duration) {
         self.pass(time);
+    }
+}
+
+impl Secrets for Stage {
+    fn get(&self, vault: &str, name: &str) -> Option<Arc<Secret>> {
+        held(&self.secrets).get(vault, name)
     }
 }
 

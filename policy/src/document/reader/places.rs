@@ -50,6 +50,14 @@ impl<'t> Places<'t> {
         warning.unwrap_or_else(|| self.source.nowhere(message))
     }
 
+    /// Something that is wrong with a value only because of another one.
+    pub fn mistake(&self, way: &[Step], message: String) -> Mistake {
+        Mistake {
+            is_warning: false,
+            ..self.warning(way, message)
+        }
+    }
+
     fn found(&self, way: &[Step], message: String) -> Option<Found<'_>> {
         let mut blame = &self.tree.as_ref()?.root;
         let mut path = Vec::new();

@@ -126,6 +126,16 @@ impl Compiler {
                     None => Err(wrong(at, "an address is missing")),
                 }
             }
+            ("secrets.get", _) => {
+                let named = match &nodes[..] {
+                    [Node::Constant(vault), Node::Constant(name)] => {
+                        vault.as_str().zip(name.as_str())
+                    }
+                    _ => None,
+                };
+                scope::reads_secret(named);
+                Ok(Node::Call(form, nodes.into()))
+            }
             _ => Ok(Node::Call(form, nodes.into())),
         }
     }

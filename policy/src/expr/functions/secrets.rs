@@ -24,7 +24,7 @@ fn get<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
     let (vault, name) = (call.text(0)?, call.text(1)?);
     // A name that was made of a secret, or that a client sent to be read by people, is not repeated.
     let is_told = !call.frame.is_marked() && is_name(vault) && is_name(name);
-    let secret = call.exchange()?.env.secrets().get(vault, name);
+    let secret = call.exchange()?.memory.secret(vault, name);
     match secret.filter(|secret| !secret.expose().is_empty()) {
         Some(secret) => {
             call.frame.mark(match is_told {

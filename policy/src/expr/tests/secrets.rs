@@ -27,6 +27,7 @@ fn env() -> Env {
 fn exchange<'a>(env: &'a Env, lines: &'a HeaderMap) -> Exchange<'a> {
     let mut exchange = request(lines);
     exchange.env = env;
+    exchange.memory.lend_secrets(Some(env.secrets()));
     let memory = &mut exchange.memory;
     for (name, value, taint) in [
         ("secret", Value::texts([KEY]), Taint::of("web", "key")),
