@@ -8,6 +8,7 @@
 #![allow(missing_docs, reason = "criterion's macros write what nobody reads")]
 
 mod jwt;
+mod session;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -217,5 +218,5 @@ fn pipeline(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, pipeline, jwt::bench);
+criterion_group!(benches, pipeline, jwt::bench, session::bench);
 criterion_main!(benches);
