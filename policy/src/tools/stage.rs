@@ -295,7 +295,7 @@ mod tests {
         let text = "fetch:\n- {url: 'https://a/', status: 500}\n- {url: 'https://a/', body: x}\n- {url: 'https://b/', error: timeout}\n";
         stage.set(&read("c", text).unwrap());
         let ask = |url: &str| ToFetch {
-            purpose: crate::env::Purpose::Policy,
+            purpose: Purpose::Policy,
             method: http::Method::GET,
             url: url.to_owned(),
             headers: http::HeaderMap::new(),
