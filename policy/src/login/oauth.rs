@@ -37,14 +37,17 @@ pub(crate) struct OAuth {
 #[derive(Clone, Debug)]
 enum Asks {
     /// One request, whose answer says everything.
-    Once {
-        url: IdentityUrl,
-        paths: Paths,
-        verified: Verified,
-        /// Whether the request names the client, too.
-        names_client: bool,
-    },
+    Once(Box<Once>),
     GitHub,
+}
+
+#[derive(Clone, Debug)]
+struct Once {
+    url: IdentityUrl,
+    paths: Paths,
+    verified: Verified,
+    /// Whether the request names the client, too.
+    names_client: bool,
 }
 
 /// Whether an address that the provider says is the person's.
@@ -94,12 +97,12 @@ impl OAuth {
             again: Some(("prompt", "login")),
             scopes: custom.scopes,
             more,
-            asks: Asks::Once {
+            asks: Asks::Once(Box::new(Once {
                 url: custom.userinfo_url,
                 paths: custom.paths,
                 verified: Verified::At(custom.email_verified),
                 names_client: false,
-            },
+            })),
         }
     }
 
@@ -121,34 +124,38 @@ impl OAuth {
         let access = &tokens.access;
         let claims = match &self.asks {
             Asks::GitHub => github::claims(access, &self.scopes, env).await?,
-            Asks::Once {
-                url,
-                paths,
-                verified,
-                names_client,
-            } => {
-                let headers: &[_] = match names_client {
-                    true => &[("client-id", client.id.as_str())],
-                    false => &[],
-                };
-                let asked = UserInfo {
-                    url,
-                    access,
-                    headers,
-                };
-                let answer = Web(env).user_info(asked).await?;
-                let is_verified = match verified {
-                    Verified::Always => true,
-                    Verified::Never => false,
-                    Verified::At(path) => path.find(&answer).is_some_and(is_yes),
-                };
-                paths.claims(&answer, is_verified)?
-            }
+            Asks::Once(once) => once.claims(access, client, env).await?,
         };
         let subject = claims.get("sub").and_then(Value::as_str);
         let subject = subject.unwrap_or_default().to_owned();
         let person = person(claims, subject);
         Ok(SignedIn { person, tokens })
+    }
+}
+
+impl Once {
+    async fn claims(
+        &self,
+        access: &str,
+        client: &Client,
+        env: &Env,
+    ) -> Result<Map<String, Value>, Failed> {
+        let headers: &[_] = match self.names_client {
+            true => &[("client-id", client.id.as_str())],
+            false => &[],
+        };
+        let asked = UserInfo {
+            url: &self.url,
+            access,
+            headers,
+        };
+        let answer = Web(env).user_info(asked).await?;
+        let is_verified = match &self.verified {
+            Verified::Always => true,
+            Verified::Never => false,
+            Verified::At(path) => path.find(&answer).is_some_and(is_yes),
+        };
+        self.paths.claims(&answer, is_verified)
     }
 }
 

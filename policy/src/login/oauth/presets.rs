@@ -1,6 +1,6 @@
 //! The providers that are known here. What is in the table stands in each provider's documentation, named beside it.
 
-use super::{Asks, OAuth, Path, Paths, Verified};
+use super::{Asks, OAuth, Once, Path, Paths, Verified};
 use crate::jose::identity_url::IdentityUrl;
 use crate::login::code_flow::ClientAuth;
 
@@ -67,7 +67,7 @@ impl Preset {
         let member = |name| Path::of(known.root, name);
         let asks = match known.user_info {
             None => Asks::GitHub,
-            Some(url) => Asks::Once {
+            Some(url) => Asks::Once(Box::new(Once {
                 url: IdentityUrl::parse(url)?,
                 paths: Paths {
                     root: Path::parse(known.root)?,
@@ -78,7 +78,7 @@ impl Preset {
                 },
                 verified: known.verified,
                 names_client: known.names_client,
-            },
+            })),
         };
         Ok(OAuth {
             name: name.to_owned(),
