@@ -179,10 +179,7 @@ async fn every_page_of_a_login_looks_finished() {
     is_silent(&mut tab).await;
     company.provider.recover().await;
     tab.click("Try again").await;
-    assert_eq!(
-        tab.arrive(&company.url("/reports")).await,
-        company.url("/reports")
-    );
+    assert_eq!(tab.heading().await, "Sign in");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,14 +1,17 @@
 //! What the README of each example says to type, typed: the commands of its `sh` blocks keep running, those of its
 //! `console` blocks end, and must say what the README says they do.
 
-use std::{fs, net::TcpListener, path::Path, sync::Arc};
+use std::{fs, net::TcpListener, path::Path, process::Stdio, sync::Arc};
 
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
 
 use crate::{
     examples::{LOG, copy, demo_service, listening_service, stories},
-    harness::{AditProcess, listening, soon},
+    harness::{AditProcess, chromium::Chromium, listening, provider::node, soon},
 };
 
 /// Of one README, in order.
@@ -73,6 +76,8 @@ fn line_fits(told: &str, line: &str) -> bool {
 struct Session {
     home: Arc<TempDir>,
     services: Vec<Child>,
+    /// The port that stands in for 9411, on which a provider listens once it is started.
+    provider: u16,
     running: Vec<AditProcess>,
     /// The ports of the README, each with the one that it is here.
     ports: Vec<(String, u16)>,
@@ -81,11 +86,17 @@ struct Session {
 impl Session {
     fn of(story: &str) -> Self {
         let any_port = ["9443", "9080", "9180"].map(|port| format!("127.0.0.1:{port}"));
+        // A gateway is told of its provider before that listens, so its port is chosen here.
+        let provider = TcpListener::bind("127.0.0.1:0").unwrap();
+        let provider = provider.local_addr().unwrap().port();
+        let own = provider.to_string();
         let any_port = any_port
-            .each_ref()
+            .iter()
             .map(|address| (address.as_str(), "127.0.0.1:0"));
+        let instead: Vec<_> = any_port.chain([("9411", own.as_str())]).collect();
         Self {
-            home: copy(story, &any_port),
+            home: copy(story, &instead),
+            provider,
             services: Vec::new(),
             running: Vec::new(),
             ports: Vec::new(),
@@ -139,6 +150,12 @@ impl Session {
                     self.port_is("8080", port.parse().unwrap());
                 }
                 self.running.push(agent);
+            }
+            ["node", "../../tests/e2e/identity/provider.mjs", settings] => {
+                self.localise(settings);
+                self.services
+                    .push(provider(self.home.path(), settings).await);
+                self.port_is("9411", self.provider);
             }
             _ => panic!("`{command}` is not known to this test"),
         }
@@ -229,6 +246,21 @@ async fn issuer(home: &Path) -> (Child, u16) {
     listening_service(issuer).await
 }
 
+/// The provider of an example, which has to listen where its settings say.
+async fn provider(home: &Path, settings: &str) -> Child {
+    let mut provider = node("provider.mjs")
+        .arg(settings)
+        .current_dir(home)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(provider.stdout.take().unwrap()).lines();
+    let line = soon("the provider", lines.next_line()).await.unwrap();
+    assert!(line.is_some_and(|line| line.starts_with("ready ")));
+    provider
+}
+
 fn readme(story: &str) -> Vec<Block> {
     let text = fs::read_to_string(stories().join(story).join("README.md"));
     blocks(&text.unwrap())
@@ -265,6 +297,7 @@ typed_through! {
     canary_by_header_does_what_its_readme_says: "canary-by-header",
     ip_allowlist_does_what_its_readme_says: "ip-allowlist",
     maintenance_page_does_what_its_readme_says: "maintenance-page",
+    protect_internal_app_does_what_its_readme_says: "protect-internal-app",
     rate_limit_api_does_what_its_readme_says: "rate-limit-api",
     webhook_verify_does_what_its_readme_says: "webhook-verify",
 }
@@ -280,6 +313,50 @@ async fn the_stable_release_answers_when_the_canary_is_gone() {
     canary.term();
     canary.wait_exit().await;
     session.type_in(ask, &["stable".to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_sign_in_to_the_internal_app_as_its_readme_says() {
+    let blocks = readme("protect-internal-app");
+    let mut session = Session::of("protect-internal-app");
+    session.play(&blocks[..1]).await;
+    let mut chromium = Chromium::start().await;
+    let app = session.here("https://app.localhost:9443/headers");
+    let signs_in = async |chromium: &mut Chromium, tab: u32, user: &str| {
+        let mut tab = chromium.tab(tab);
+        tab.forget_cookies().await;
+        tab.goto(&app).await;
+        tab.fill("User", user).await;
+        tab.fill("Password", &format!("{user}pass")).await;
+        tab.click("Sign in").await;
+        tab.click("Allow").await;
+        tab.arrive(&app).await;
+        tab.text().await
+    };
+    let seen = signs_in(&mut chromium, 0, "alice").await;
+    assert!(
+        seen.contains("x-forwarded-for") && !seen.contains("x-user"),
+        "{seen}"
+    );
+
+    let second = "sed -i.bak 's/policy.yaml/policy-team.yaml/' gateway.yaml";
+    session.type_in(second, &[]).await;
+    // Alice has to sign in anew only if the login itself was changed, as it is here: its sessions are shorter.
+    let seen = signs_in(&mut chromium, 0, "alice").await;
+    for line in [
+        r#""x-user": "alice@example.test""#,
+        r#""x-user-name": "Alice""#,
+        r#""x-groups": "staff,admins""#,
+    ] {
+        assert!(seen.contains(line), "{line} in {seen}");
+    }
+    let seen = signs_in(&mut chromium, 0, "mallory").await;
+    assert!(seen.contains("for people of Example only"), "{seen}");
+    chromium.tab(0).click("Sign out").await;
+    let seen = signs_in(&mut chromium, 0, "bob").await;
+    assert!(seen.contains("bob@example.test"), "{seen}");
+    let admin = app.replace("/headers", "/admin/users");
+    assert_eq!(chromium.tab(0).goto(&admin).await, 403);
 }
 
 #[test]
