@@ -356,7 +356,8 @@ async fn people_sign_in_to_the_internal_app_as_its_readme_says() {
     let seen = signs_in(&mut chromium, 0, "bob").await;
     assert!(seen.contains("bob@example.test"), "{seen}");
     let admin = app.replace("/headers", "/admin/users");
-    assert_eq!(chromium.tab(0).goto(&admin).await, 403);
+    let asks = "async (url) => (await fetch(url)).status";
+    assert_eq!(chromium.tab(0).run(asks, admin.into()).await, 403);
 }
 
 #[test]

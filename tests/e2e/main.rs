@@ -27,6 +27,7 @@ mod command;
 mod command_http;
 mod command_policy;
 mod command_reload;
+mod company_login;
 mod errors;
 mod errors_grpc;
 mod examples;
