@@ -524,3 +524,22 @@ async fn a20_a_b_c_d_a_socket_behind_a_login_is_refused_before_its_service_is_di
     );
     assert!(echo.handshakes.try_recv().is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a42_a_whoever_reads_nothing_is_cut_off_too() {
+    let (service, echo) = (Service::echo().await, Echo::start().await);
+    let provider = OidcProvider::start(json!({})).await;
+    let (gateway, _agent) = behind_a_login(&provider, "", (&service, &echo)).await;
+    let (mut alice, _unread) = sign_in(&gateway, "alice").await;
+    // More than all that lies between can hold.
+    for _ in 0..12 {
+        service.send_event(&"x".repeat(4 << 20));
+    }
+    assert_eq!(service.counts().readers, 3);
+    alice.get("https://app.localhost/adit/logout").await;
+    service
+        .wait_for("the service to see its readers leave", |counts| {
+            counts.readers == 0
+        })
+        .await;
+}
