@@ -1,6 +1,6 @@
 //! `adit config hash-password`: a password becomes a hash for a policy, and is seen by nobody on its way.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal};
 
 use adit_policy::{
     env::Env,
