@@ -1,7 +1,10 @@
 //! Who asks: a person whose browser can be sent elsewhere, or a program that must be told.
 
 use http::Method;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, ORIGIN, UPGRADE};
+use http::header::{
+    ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN, UPGRADE,
+};
 
 use crate::exchange::Request;
 
@@ -27,9 +30,14 @@ pub(super) fn is_navigation(request: &Request<'_>) -> bool {
 /// Whether a browser asks if it may send a request of another site, which it does without cookies.
 pub(super) fn is_preflight(request: &Request<'_>) -> bool {
     let lines = request.head.lines();
+    let only = |name| {
+        let mut values = lines.get_all(name).iter().map(HeaderValue::as_bytes);
+        values.next().filter(|_| values.next().is_none())
+    };
+    let asks = |method: &[u8]| Method::from_bytes(method).is_ok();
     request.method == Method::OPTIONS
-        && lines.contains_key(ORIGIN)
-        && lines.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD)
+        && only(ORIGIN).is_some_and(|origin| !origin.is_empty())
+        && only(ACCESS_CONTROL_REQUEST_METHOD).is_some_and(asks)
 }
 
 /// Whether a script of another site opens a WebSocket: browsers send their cookies with it, and ask nobody before.
