@@ -26,6 +26,8 @@ pub trait Config: DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     const READS_BODY_AT: &'static [&'static str] = &[];
     /// Whether the action reads the response's body, so that the upstream is asked for it whole and plain.
     const READS_RESPONSE_BODY: bool = false;
+    /// Whether everybody may ask at the action's own paths: it answers there before any rule, those in front of it included.
+    const OWN_PATHS_ARE_OPEN: bool = false;
     /// The running half; often the config itself.
     type Action: Action + 'static;
 

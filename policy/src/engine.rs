@@ -35,6 +35,8 @@ pub struct Policy {
     marks_responses: bool,
     /// Headers that say who the caller is, and that no client may send.
     vouched: Vouched,
+    /// Whether an action answers at its own paths before any rule.
+    has_open_paths: bool,
     upstream_edits: Vec<HeaderEdit>,
     /// Those that the policy may read, whoever runs it; only if an expression reads any.
     secrets: Option<Arc<dyn Secrets>>,
@@ -70,6 +72,8 @@ struct Step {
     results_wanted: bool,
     /// Where the action answers, whatever the rule's expressions say.
     own_paths: Vec<String>,
+    /// Whether it answers there before any rule.
+    is_open: bool,
     action: Box<dyn Action>,
 }
 
@@ -122,6 +126,11 @@ impl Policy {
     pub async fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Verdict {
         if let Some(request) = &mut exchange.request {
             self.vouched.take_out(&mut request.head);
+        }
+        if self.has_open_paths
+            && let Some(verdict) = self.answer_in_the_open(exchange).await
+        {
+            return verdict;
         }
         let mut verdict = self
             .run(Phase::OnHttpRequest, Position::default(), exchange)
@@ -188,6 +197,22 @@ impl Policy {
 
     fn rules(&self, phase: Phase) -> &[Rule] {
         self.phase(phase)
+    }
+
+    /// What everybody may ask for, whatever the rules say.
+    async fn answer_in_the_open(&self, exchange: &mut Exchange<'_>) -> Option<Verdict> {
+        let phase = Phase::OnHttpRequest;
+        for (index, rule) in self.rules(phase).iter().enumerate() {
+            let mut steps = rule.steps.iter().enumerate();
+            let open = steps.find(|(_, step)| step.is_open && step.is_at_home(exchange));
+            if let Some((action, step)) = open.filter(|_| !rule.shadow) {
+                exchange.memory.begin_phase();
+                exchange.memory.set_only_at_home(true);
+                let flow = step.run(phase, exchange).await;
+                return verdict(flow, || rule.place(phase, index, action));
+            }
+        }
+        None
     }
 
     async fn run(&self, phase: Phase, from: Position, exchange: &mut Exchange<'_>) -> Verdict {

@@ -8,6 +8,7 @@ mod harness;
 mod admin;
 mod agent_auth;
 mod agent_life;
+mod assert_identity;
 mod attacks_agents;
 mod attacks_cookies;
 mod attacks_downgrade;

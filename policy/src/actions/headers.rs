@@ -81,19 +81,24 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<HeaderName, E> {
-        let name = header_name(text).map_err(E::custom)?;
-        if HOP_BY_HOP.contains(&name.as_str()) {
-            return Err(E::custom(format_args!(
-                "header `{name}` belongs to the connection, not to a policy (ERR_ADIT_2211)"
-            )));
-        }
-        if name.as_str().starts_with("adit-") || name == "ngrok-error-code" {
-            return Err(E::custom(format_args!(
-                "header `{name}` is set by the gateway only (ERR_ADIT_2219)"
-            )));
-        }
-        Ok(name)
+        settable(text).map_err(E::custom)
     }
+}
+
+/// The name of a header that a policy may set.
+pub(super) fn settable(text: &str) -> Result<HeaderName, String> {
+    let name = header_name(text)?;
+    if HOP_BY_HOP.contains(&name.as_str()) {
+        return Err(format!(
+            "header `{name}` belongs to the connection, not to a policy (ERR_ADIT_2211)"
+        ));
+    }
+    if name.as_str().starts_with("adit-") || name == "ngrok-error-code" {
+        return Err(format!(
+            "header `{name}` is set by the gateway only (ERR_ADIT_2219)"
+        ));
+    }
+    Ok(name)
 }
 
 /// The name of a header, in lower case.

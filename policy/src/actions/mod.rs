@@ -1,6 +1,7 @@
 //! The table of actions: what `type:` may say. One more action is one more file and two lines here.
 
 mod add_headers;
+mod assert_identity;
 mod basic_auth;
 mod bucket_key;
 mod circuit_breaker;
@@ -105,6 +106,7 @@ macro_rules! actions {
 
 actions! {
     add_headers::AddHeaders,
+    assert_identity::AssertIdentity,
     basic_auth::BasicAuth,
     circuit_breaker::CircuitBreaker,
     close_connection::CloseConnection,
@@ -146,6 +148,7 @@ pub(crate) trait ReadConfig: fmt::Debug + Send + Sync {
     fn removes_header(&self, name: &HeaderName) -> bool;
     fn marks_responses(&self) -> bool;
     fn own_paths(&self) -> Vec<String>;
+    fn own_paths_are_open(&self) -> bool;
     fn vouches_in(&self) -> Vec<HeaderName>;
     fn reads_body_at(&self) -> &'static [&'static str];
     fn login(&self) -> Option<(String, String)>;
@@ -183,6 +186,10 @@ impl<C: Config> ReadConfig for C {
 
     fn own_paths(&self) -> Vec<String> {
         Config::own_paths(self)
+    }
+
+    fn own_paths_are_open(&self) -> bool {
+        C::OWN_PATHS_ARE_OPEN
     }
 
     fn vouches_in(&self) -> Vec<HeaderName> {

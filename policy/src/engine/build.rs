@@ -79,6 +79,8 @@ fn build_rule(
             policy.vouched.extend(text.config.vouches_in());
         }
         let own_paths = text.config.own_paths();
+        let is_open = text.config.own_paths_are_open() && phase == Phase::OnHttpRequest;
+        policy.has_open_paths |= is_open && !shadow;
         if text.config.reads_response_body() && !shadow {
             ask_for_plain_bodies(phase, &mut policy.upstream_edits);
         }
@@ -92,6 +94,7 @@ fn build_rule(
             results,
             results_wanted: results.is_some_and(|name| results_read.contains(name)),
             own_paths,
+            is_open,
             action,
         })
     });

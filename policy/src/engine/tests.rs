@@ -144,6 +144,7 @@ async fn an_action_in_a_phase_that_it_lacks_is_a_fault_and_not_a_pass() {
             results: None,
             results_wanted: false,
             own_paths: Vec::new(),
+            is_open: false,
             action: Box::new(Lacking),
         }],
     };
