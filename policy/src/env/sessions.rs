@@ -60,9 +60,9 @@ pub trait Sessions: fmt::Debug + Send + Sync {
 }
 
 /// Most entries of each kind; beyond, those that end first are forgotten.
-pub const KEPT_MAX: usize = 100_000;
+const KEPT_MAX: usize = 100_000;
 /// Most bytes of all kept values together; beyond, those that end first are forgotten.
-pub const KEPT_BYTES_MAX: usize = 64 << 20;
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// Remembers while the process lives.
 #[derive(Default)]

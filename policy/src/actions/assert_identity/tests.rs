@@ -25,7 +25,7 @@ fn alice() -> Identity {
         issuer: "https://id.example".to_owned(),
         groups: vec!["ops".to_owned()],
         claims: Arc::new(claims.as_object().unwrap().clone()),
-        session: None,
+        ..Identity::default()
     }
 }
 
