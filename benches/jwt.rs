@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use adit_policy::env::{Env, Fetch, FetchError, Fetched, ToFetch};
 use async_trait::async_trait;
@@ -109,8 +109,10 @@ fn base64(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// A request's header with a token such as issuers make, for a caller of its own.
-fn bearing(algorithm: &str, sign: &Sign, caller: usize) -> HeaderMap {
-    let now = SystemTime::now()
+fn bearing(env: &Env, algorithm: &str, sign: &Sign, caller: usize) -> HeaderMap {
+    let now = env
+        .clock()
+        .now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let header = json!({"alg": algorithm, "kid": "1", "typ": "at+jwt"});
@@ -154,7 +156,9 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             ..World::new()
         };
         let policy = world.policy(&policy(algorithm));
-        let tokens: Vec<_> = (0..TOKENS).map(|n| bearing(algorithm, &sign, n)).collect();
+        let tokens: Vec<_> = (0..TOKENS)
+            .map(|n| bearing(&world.env, algorithm, &sign, n))
+            .collect();
         let run = |lines: &HeaderMap| {
             let said = world.verdict_of(&policy, &world.conn, lines);
             assert_eq!(black_box(said), "continue");

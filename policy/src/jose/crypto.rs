@@ -16,7 +16,7 @@ use ring::signature::{
 /// Verifies only: nothing here signs, and no key is taken out of a private one.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(unsupported()),
-    verifier_factory: |algorithm, key| Verifying::new(*algorithm, key),
+    verifier_factory: |algorithm, key| Verifying::boxed(*algorithm, key),
     key_utils: KeyUtils {
         rsa_pub_components_from_private_key: |_| Err(unsupported()),
         rsa_pub_components_from_public_key: |_| Err(unsupported()),
@@ -50,7 +50,7 @@ enum With {
 }
 
 impl Verifying {
-    fn new(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    fn boxed(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
         let with = With::of(algorithm).ok_or_else(unsupported)?;
         if key.family() != algorithm.family() || key.family() == AlgorithmFamily::Hmac {
             return Err(ErrorKind::InvalidAlgorithm.into());

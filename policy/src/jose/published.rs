@@ -39,7 +39,7 @@ pub(super) struct Published<T> {
     url: IdentityUrl,
     /// It is good for so long at most.
     lasts: Duration,
-    read: Box<dyn Fn(&[u8]) -> Result<T, String> + Send + Sync>,
+    read: Box<Read<T>>,
     state: Mutex<State<T>>,
 }
 
@@ -70,6 +70,8 @@ struct Held<T> {
     lasts: Duration,
 }
 
+/// Makes a value of a document's text, or says why it is none.
+type Read<T> = dyn Fn(&[u8]) -> Result<T, String> + Send + Sync;
 type Landed<T> = Result<Arc<T>, Unavailable>;
 type Flight<T> = Shared<Pin<Box<dyn Future<Output = Landed<T>> + Send>>>;
 

@@ -74,8 +74,11 @@ async fn run<'a>(policy: &Policy, world: &'a World, lines: &'a HeaderMap) -> (Ve
     (verdict, exchange.memory)
 }
 
+/// Status, number and sentence of a refusal.
+type Said = (u16, u16, &'static str);
+
 /// What becomes of a request with this token: nothing, or a status and a sentence.
-async fn said(policy: &Policy, world: &World, token: &str) -> Result<(), (u16, u16, &'static str)> {
+async fn said(policy: &Policy, world: &World, token: &str) -> Result<(), Said> {
     let lines = bearing(token);
     match run(policy, world, &lines).await {
         (Verdict::Continue, memory) => {
@@ -192,7 +195,7 @@ async fn an_address_that_is_not_verified_is_nobodys() {
 }
 
 /// Runs a table: a token, and what it is refused with.
-async fn table(rows: &[(String, Option<(u16, u16, &'static str)>)], world: &World) {
+async fn table(rows: &[(String, Option<Said>)], world: &World) {
     let policy = load(&usual(), world);
     for (token, expected) in rows {
         // With nothing at hand, with keys, and once more.
@@ -206,11 +209,11 @@ async fn table(rows: &[(String, Option<(u16, u16, &'static str)>)], world: &Worl
     }
 }
 
-const NOT_ALLOWED: (u16, u16, &str) = (401, 3401, "the token's algorithm is not allowed");
-const UNKNOWN: (u16, u16, &str) = (401, 3401, "the token's key is not known");
-const WRONG: (u16, u16, &str) = (401, 3401, "the token's signature is wrong");
-const ISSUER_REFUSED: (u16, u16, &str) = (403, 3403, "the token's issuer is not allowed");
-const AUDIENCE_REFUSED: (u16, u16, &str) = (403, 3403, "the token is meant for somebody else");
+const NOT_ALLOWED: Said = (401, 3401, "the token's algorithm is not allowed");
+const UNKNOWN: Said = (401, 3401, "the token's key is not known");
+const WRONG: Said = (401, 3401, "the token's signature is wrong");
+const ISSUER_REFUSED: Said = (403, 3403, "the token's issuer is not allowed");
+const AUDIENCE_REFUSED: Said = (403, 3403, "the token is meant for somebody else");
 
 #[tokio::test]
 async fn a31_a_an_unsigned_token_is_refused() {
