@@ -24,7 +24,7 @@ Examples:
   adit gateway check gateway.yaml           is it right?
   adit gateway --config gateway.yaml        run
 
-A change of gateway.yaml or of a policy file is noticed, and SIGHUP reads them again too: all policies are
+A change of gateway.yaml, of a policy file or of a secret is noticed, and SIGHUP reads them again too: all policies are
 swapped at once, and no connection is touched. With a mistake in any of them the policies in use stay, and the
 log says why. Other settings than policies are applied by a restart; the log names those that wait for one.
 
