@@ -7,6 +7,8 @@ pub(super) mod origin;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use subtle::ConstantTimeEq;
+
 use super::arithmetic;
 use super::error::EvalError;
 use super::functions::Call;
@@ -33,6 +35,7 @@ pub(crate) struct Frame<'e, 'x> {
     budget: u64,
     /// The secrets of which it has read something.
     taint: Cell<Taint>,
+    is_marked: Cell<bool>,
 }
 
 type Outcome<'e> = Result<Value<'e>, EvalError>;
@@ -48,6 +51,7 @@ impl<'e, 'x> Frame<'e, 'x> {
             spent: exchange.memory.spent(),
             budget: BUDGET,
             taint: Cell::default(),
+            is_marked: Cell::default(),
         }
     }
 
@@ -59,6 +63,7 @@ impl<'e, 'x> Frame<'e, 'x> {
             spent,
             budget,
             taint: Cell::default(),
+            is_marked: Cell::default(),
         }
     }
 
@@ -66,15 +71,13 @@ impl<'e, 'x> Frame<'e, 'x> {
     pub(super) fn mark(&self, by: Taint) {
         if by.is_secret() {
             self.taint.set(self.taint.take().and(by));
+            self.is_marked.set(true);
         }
     }
 
     /// Whether that has happened.
     pub(super) fn is_marked(&self) -> bool {
-        let so_far = self.taint.take();
-        let is_secret = so_far.is_secret();
-        self.taint.set(so_far);
-        is_secret
+        self.is_marked.get()
     }
 
     pub(super) fn into_taint(self) -> Taint {
@@ -248,7 +251,14 @@ fn binary<'e>(
     match operator {
         Operator::Equal | Operator::NotEqual => {
             frame.spend(comparing(&left, &right))?;
-            Ok((left.equals(&right) == (operator == Operator::Equal)).into())
+            let same = match (&left, &right) {
+                // How long it takes says nothing about how much of a secret was guessed.
+                (Value::String(a), Value::String(b)) if frame.is_marked() => {
+                    a.as_bytes().ct_eq(b.as_bytes()).into()
+                }
+                _ => left.equals(&right),
+            };
+            Ok((same == (operator == Operator::Equal)).into())
         }
         Operator::Less => ordered(&[Less]),
         Operator::LessEqual => ordered(&[Less, Equal]),

@@ -9,6 +9,8 @@ use crate::trace::Outcome;
 
 /// In the place of a secret.
 const HIDDEN: &str = "***";
+/// How [`crate::Taint`] begins.
+const MARK: &str = "[secret";
 /// Longest value of a header that is shown, in characters.
 const VALUE_MAX: usize = 200;
 /// Headers that carry credentials.
@@ -44,8 +46,9 @@ impl Secrets {
     pub(super) fn value<'v>(self, name: &HeaderName, value: &'v HeaderValue) -> Cow<'v, str> {
         match self == Self::Hidden && is_secret(name.as_str()) {
             _ if value.is_sensitive() => Cow::Borrowed("[secret]"),
-            true => Cow::Borrowed(HIDDEN),
-            false => printable(value.as_bytes()),
+            // The mark that stands in the place of a secret of a policy says its name.
+            true if !value.as_bytes().starts_with(MARK.as_bytes()) => Cow::Borrowed(HIDDEN),
+            _ => printable(value.as_bytes()),
         }
     }
 
@@ -73,7 +76,11 @@ impl Secrets {
                 .into_iter()
                 .map(|item| self.json(name, item))
                 .collect(),
-            Value::String(_) if self == Self::Hidden && is_secret(name) => Value::from(HIDDEN),
+            Value::String(text)
+                if self == Self::Hidden && is_secret(name) && !text.starts_with(MARK) =>
+            {
+                Value::from(HIDDEN)
+            }
             other => other,
         }
     }
