@@ -250,3 +250,19 @@ async fn nobody_gets_in_while_the_provider_is_down() {
     .await;
     assert_eq!(page.url, company.url("/reports"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_hangs_keeps_nobody_waiting_for_ever() {
+    let company = Company::start().await;
+    let mut alice = company.sign_in().await;
+    let mut bob = company.browser();
+    let sent = company.begin(&mut bob, "/reports").await;
+    let back = bob.follow_until(sent, is_callback).await;
+    company.provider.hold_at("/token").await;
+    let callback = back.location().unwrap();
+    let (page, others) = tokio::join!(bob.open(&callback), alice.open(&company.url("/")));
+    assert_eq!(others.status, 200, "{others:?}");
+    assert_eq!(page.status, 503, "{page:?}");
+    assert_eq!(page.header("adit-error-code"), Some("ERR_ADIT_3160"));
+    company.provider.recover().await;
+}

@@ -67,11 +67,6 @@ impl Tab<'_> {
         self.call("back", json!([])).await.as_u64().unwrap()
     }
 
-    /// The button that loads anew.
-    pub(crate) async fn reload(&mut self) -> u64 {
-        self.call("reload", json!([])).await.as_u64().unwrap()
-    }
-
     /// Clicks the first link or button with these words.
     pub(crate) async fn click(&mut self, words: &str) {
         self.call("click", json!([words])).await;

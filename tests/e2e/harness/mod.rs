@@ -22,14 +22,10 @@
 //! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
 
 mod agent;
-#[allow(dead_code)] // the attacks on signing in use the rest of it
 pub(crate) mod browser;
-#[allow(dead_code)] // the attacks on signing in use the rest of it
 pub(crate) mod chromium;
 pub(crate) mod command;
-#[allow(dead_code)] // as above
 pub(crate) mod company;
-#[allow(dead_code)] // the attacks on signing in use the rest of it
 pub(crate) mod cookie_jar;
 mod curl;
 mod deployed;
@@ -43,7 +39,6 @@ pub(crate) mod lines;
 pub(crate) mod named;
 pub(crate) mod operator;
 mod process;
-#[allow(dead_code)] // the attacks on signing in use the rest of it
 pub(crate) mod provider;
 mod public;
 pub(crate) mod raw;
@@ -59,13 +54,11 @@ pub(crate) mod visitor;
 use std::{future::Future, time::Duration};
 
 pub(crate) use agent::{Agent, event};
-#[allow(unused_imports)] // as above
 pub(crate) use browser::{Ask, Browser, Page};
 pub(crate) use curl::{CurlOutput, curl};
 pub(crate) use deployed::{Deployed, listening};
 pub(crate) use gateway::{Gateway, token_of};
 pub(crate) use process::AditProcess;
-#[allow(unused_imports)] // as above
 pub(crate) use provider::{CLIENT_SECRET, OidcProvider};
 pub(crate) use public::Public;
 pub(crate) use raw_service::{RawConn, RawService, SWITCHING};

@@ -133,12 +133,7 @@ impl OidcProvider {
             .await;
     }
 
-    /// Leaves everything without an answer until [`OidcProvider::recover`].
-    pub(crate) async fn hold(&self) {
-        self.command("hold", Value::Null).await;
-    }
-
-    /// The same for this path only.
+    /// Leaves this path without an answer until [`OidcProvider::recover`].
     pub(crate) async fn hold_at(&self, path: &str) {
         self.command(&format!("hold?path={path}"), Value::Null)
             .await;
@@ -213,16 +208,6 @@ impl OidcProvider {
         let (child, issuer) = spawn(&self.settings).await;
         assert_eq!(issuer, self.issuer);
         self.child = child;
-    }
-
-    /// SIGSTOP: connections to it open, and nothing comes.
-    pub(crate) fn freeze(&self) {
-        signal(self.child.id().expect("it runs"), "STOP");
-    }
-
-    /// SIGCONT.
-    pub(crate) fn thaw(&self) {
-        signal(self.child.id().expect("it runs"), "CONT");
     }
 
     async fn command(&self, command: &str, body: Value) -> Value {
