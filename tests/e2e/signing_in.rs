@@ -259,8 +259,8 @@ async fn a_provider_that_hangs_keeps_nobody_waiting_for_ever() {
     let sent = company.begin(&mut bob, "/reports").await;
     let back = bob.follow_until(sent, is_callback).await;
     company.provider.hold_at("/token").await;
-    let callback = back.location().unwrap();
-    let (page, others) = tokio::join!(bob.open(&callback), alice.open(&company.url("/")));
+    let (callback, home) = (back.location().unwrap(), company.url("/"));
+    let (page, others) = tokio::join!(bob.open(&callback), alice.open(&home));
     assert_eq!(others.status, 200, "{others:?}");
     assert_eq!(page.status, 503, "{page:?}");
     assert_eq!(page.header("adit-error-code"), Some("ERR_ADIT_3160"));
