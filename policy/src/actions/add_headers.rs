@@ -338,7 +338,11 @@ mod tests {
                 "on_http_request:\n  - expressions: [identity.authenticated]\n    actions:\n      - type: add-headers\n        \
                  config: {{headers: {{x-user: \"{value}\"}}}}\n"
             );
-            assert_eq!(sent(&text, &lies, false).await, [kept.clone()], "{value}");
+            assert_eq!(
+                sent(&text, &lies, false).await,
+                std::slice::from_ref(&kept),
+                "{value}"
+            );
         }
         // What is not about the caller is appended, as ever.
         let other = one(

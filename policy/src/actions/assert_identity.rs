@@ -18,7 +18,7 @@ use crate::action::{Action, Config, Fault, Flow, Phase, Reply, Unbuildable};
 use crate::canonical::Authority;
 use crate::env::Env;
 use crate::exchange::Exchange;
-use crate::expr::{Field, FromText, Interpolated, unusable};
+use crate::expr::{FromText, Interpolated, unusable};
 use crate::go_duration::GoDuration;
 use crate::taint::Taint;
 

@@ -50,19 +50,26 @@ impl Signed {
         let keys = env.keys();
         let mut claims = self.claims(identity, issuer, audience);
         // Everything that it says but the time, word for word: nobody gets what was signed for another.
-        let name = Value::Object(claims.clone()).to_string();
+        let last = identity.until.map(seconds);
+        let name = json!([claims, last]).to_string();
         if let Some(known) = self.known(&name, keys.signing_id(), now) {
             return Some(known);
         }
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+        let since = seconds(now);
         claims.insert("iat".to_owned(), json!(since));
-        let end = since + self.lifetime.as_secs();
+        let mut end = since + self.lifetime.as_secs();
+        let mut until = now + self.lifetime / 2;
+        if let Some(last) = last {
+            // It is not believed for longer than the caller is.
+            end = end.min(last);
+            until = until.min(SystemTime::UNIX_EPOCH + Duration::from_secs(end));
+        }
         claims.insert("exp".to_owned(), json!(end));
         let token: Arc<str> = keys.sign(&claims)?.into();
         let kept = Kept {
             token: Arc::clone(&token),
             key: keys.signing_id().to_owned(),
-            until: now + self.lifetime / 2,
+            until,
         };
         self.keep(name, kept);
         Some(token)
@@ -117,6 +124,11 @@ impl Signed {
         }
         kept.insert(name, signed);
     }
+}
+
+fn seconds(moment: SystemTime) -> u64 {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 impl fmt::Debug for Signed {

@@ -204,10 +204,31 @@ async fn an_assertion_is_signed_once_for_half_of_its_time_and_for_one_caller() {
     assert_eq!(claims["exp"], 1_700_000_090);
 }
 
+#[tokio::test]
+async fn an_assertion_ends_with_the_session_that_it_is_about() {
+    let (clock, env) = Turned::env();
+    let policy = built("{}", &env);
+    let ends = |seconds| Identity {
+        until: Some(env.clock().now() + Duration::from_secs(seconds)),
+        ..alice()
+    };
+    let exp = async |who| {
+        let token = token(&policy, &env, who).await;
+        verified(&policy, &env, &token, "app.example.com")
+            .await
+            .unwrap()["exp"]
+            .clone()
+    };
+    assert_eq!(exp(ends(20)).await, 1_700_000_020);
+    let longer = ends(3600);
+    clock.turn(Duration::from_secs(20));
+    assert_eq!(exp(longer).await, 1_700_000_080);
+}
+
 #[test]
 fn what_is_kept_is_bounded() {
     let (_, env) = Turned::env();
-    let signed = signed::Signed::new(Duration::from_secs(60), Vec::new());
+    let signed = Signed::new(Duration::from_secs(60), Vec::new());
     for n in 0..1100 {
         let who = Identity {
             id: n.to_string(),
