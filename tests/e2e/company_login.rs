@@ -99,7 +99,8 @@ async fn what_the_page_writes_into_gateway_yaml_is_read() {
     let text = format!(
         "domain: localhost\ndata_dir: data\ntls: {{ local_ca: true }}\nlisten: {{ https: '127.0.0.1:0' }}\nagents: []\n{lines}"
     );
-    fs::write(home.path().join("company-ca.pem"), "").unwrap();
+    let ca = rcgen::generate_simple_self_signed(["sso.example.com".to_owned()]).unwrap();
+    fs::write(home.path().join("company-ca.pem"), ca.cert.pem()).unwrap();
     fs::write(home.path().join("gateway.yaml"), text).unwrap();
     let args = ["gateway", "check", "gateway.yaml"];
     let mut adit = AditProcess::spawn_in(Arc::clone(&home), args, &[]);
