@@ -1,25 +1,25 @@
 //! What a policy remembers of one exchange: its variables, the results of its actions, and the trace if one is kept.
 
 mod parts;
+mod secrets;
+mod values;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use crate::env::Secrets;
-use crate::exchange::HeaderEdit;
-use crate::expr::{Key, Value};
+use crate::expr::Value;
 use crate::identity::Identity;
-use crate::secret::Secret;
-use crate::taint::{Taint, Taints};
+use crate::taint::Taint;
 use crate::trace::{ShadowRecord, Trace};
 
 pub use parts::SecretParts;
+use values::{Left, Var};
 
 /// Most bytes of all `vars` of one phase together; beyond, the phase fails.
 pub(crate) const VARS_MAX: usize = 4 << 20;
@@ -55,22 +55,6 @@ pub struct Memory {
     /// Who is taken for signed in where there is no provider: in cases.
     stand_in: Option<Arc<Identity>>,
     only_at_home: bool,
-}
-
-/// A variable. Its `Debug` shows no secret.
-#[derive(Clone)]
-struct Var {
-    name: Arc<str>,
-    value: Value<'static>,
-    taint: Taint,
-}
-
-/// What an action left. Its `Debug` shows no secret.
-#[derive(Clone)]
-struct Left {
-    name: &'static str,
-    value: Value<'static>,
-    taints: Taints,
 }
 
 /// What rules did with the messages of an event stream.
@@ -183,16 +167,6 @@ impl Memory {
         &self.shadow
     }
 
-    /// The variables that `set-vars` has set in the phase that ran last, as they may be shown.
-    pub fn vars(&self) -> impl Iterator<Item = (&str, Cow<'_, Value<'static>>)> {
-        self.vars.iter().map(|var| (&*var.name, var.shown()))
-    }
-
-    /// What the actions left under `actions.ngrok.`, as it may be shown.
-    pub fn results(&self) -> impl Iterator<Item = (&'static str, Cow<'_, Value<'static>>)> {
-        self.results.iter().map(|left| (left.name, left.shown()))
-    }
-
     /// Tells everybody who waits for it how the exchange ended.
     pub fn ended(&mut self, outcome: Outcome) {
         for watch in self.watches.drain(..) {
@@ -252,176 +226,6 @@ impl Memory {
         if self.has_secrets() {
             self.mark_parts(|parts| parts.action = Taint::None);
         }
-    }
-
-    /// Leaves something under `actions.ngrok.<name>` in the place of what the last run left. If the action has read a
-    /// secret, nothing of it is ever shown; [`Self::set_marked_result`] tells apart what may be.
-    pub(crate) fn set_result(&mut self, name: &'static str, value: Value<'static>) {
-        let taint = self.action_taint();
-        self.set_marked_result(name, value, Taints::whole(taint));
-    }
-
-    /// The same, where only these parts came from secrets: `Taints::fields(&["access_token"])`.
-    pub(crate) fn set_marked_result(
-        &mut self,
-        name: &'static str,
-        value: Value<'static>,
-        taints: Taints,
-    ) {
-        if !taints.is_empty() {
-            self.touches.add(1);
-        }
-        let left = Left {
-            name,
-            value,
-            taints,
-        };
-        match self.results.iter_mut().find(|known| known.name == name) {
-            Some(old) => *old = left,
-            None => self.results.push(left),
-        }
-    }
-
-    pub(crate) fn result(&self, name: &str) -> Option<&Value<'static>> {
-        self.left(name).map(|left| &left.value)
-    }
-
-    /// The same as it may be shown.
-    pub(crate) fn shown_result(&self, name: &str) -> Option<Cow<'_, Value<'static>>> {
-        self.left(name).map(Left::shown)
-    }
-
-    fn left(&self, name: &str) -> Option<&Left> {
-        self.results.iter().find(|left| left.name == name)
-    }
-
-    /// Whether the part of a result came from a secret.
-    pub(crate) fn taint_of_result(&self, name: &str, path: &[Key<'_>]) -> Taint {
-        match self.left(name) {
-            Some(left) if !left.taints.is_empty() => left.taints.at(path),
-            _ => Taint::None,
-        }
-    }
-
-    /// What the policy that runs now may read.
-    pub(crate) fn lend_secrets(&mut self, secrets: Option<&Arc<dyn Secrets>>) {
-        self.secrets = secrets.cloned();
-    }
-
-    /// A secret, if there is one that the running policy may read.
-    pub(crate) fn secret(&self, vault: &str, name: &str) -> Option<Arc<Secret>> {
-        self.secrets.as_ref()?.get(vault, name)
-    }
-
-    /// An expression has read a secret, or something that came from one.
-    pub(crate) fn touch_secret(&self, taint: Taint) {
-        self.touches.add(1);
-        self.mark_parts(|parts| parts.action = std::mem::take(&mut parts.action).and(taint));
-    }
-
-    /// Of all that the running action has read so far.
-    pub(crate) fn action_taint(&self) -> Taint {
-        match self.has_secrets() {
-            true => self.secret_parts().action,
-            false => Taint::None,
-        }
-    }
-
-    /// Whether anything in this exchange came from a secret.
-    pub(crate) fn has_secrets(&self) -> bool {
-        self.touches.total() > 0
-    }
-
-    /// Where secrets went, apart from variables and results.
-    pub fn secret_parts(&self) -> SecretParts {
-        self.copied_parts()
-            .map_or_else(Default::default, |parts| *parts)
-    }
-
-    /// What is shown in the place of the target that a policy put in the request's, if it came from a secret.
-    pub fn secret_target(&self) -> Option<String> {
-        let taint = self.has_secrets().then(|| self.secret_parts().target);
-        taint
-            .filter(Taint::is_secret)
-            .map(|taint| taint.to_string())
-    }
-
-    /// Adds to them.
-    pub(crate) fn mark_parts(&self, add: impl FnOnce(&mut SecretParts)) {
-        add(self.parts().get_or_insert_default());
-    }
-
-    fn copied_parts(&self) -> Option<Box<SecretParts>> {
-        self.parts().clone()
-    }
-
-    fn parts(&self) -> MutexGuard<'_, Option<Box<SecretParts>>> {
-        let parts = &self.secret_parts;
-        parts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Marks the value of a header line that came from a secret. It stays marked wherever it goes.
-    pub(crate) fn mark_line(&self, line: &mut HeaderValue, taint: Taint) {
-        if taint.is_secret() {
-            line.set_sensitive(true);
-            self.mark_parts(|parts| parts.add_line(line, taint));
-        }
-    }
-
-    /// Whether the value of a header line came from a secret.
-    pub(crate) fn taint_of_line(&self, line: &HeaderValue) -> Taint {
-        match line.is_sensitive() {
-            true => self.secret_parts().of_line(line),
-            false => Taint::None,
-        }
-    }
-
-    /// A change of a header as it may be shown.
-    pub(crate) fn shown_edit(&self, edit: &HeaderEdit) -> HeaderEdit {
-        let mut shown = edit.clone();
-        if let HeaderEdit::Set { value, .. } | HeaderEdit::Append { value, .. } = &mut shown
-            && value.is_sensitive()
-        {
-            let taint = self.taint_of_line(value).to_string();
-            *value = HeaderValue::from_str(&taint).unwrap_or(HeaderValue::from_static("[secret]"));
-        }
-        shown
-    }
-
-    /// Sets a variable that came from a secret or not; `Err` if all together would take too much room.
-    pub(crate) fn set_var(
-        &mut self,
-        name: &Arc<str>,
-        value: Value<'static>,
-        taint: Taint,
-    ) -> Result<(), VarsFull> {
-        let others = self.vars.iter().filter(|var| var.name != *name);
-        let taken: usize = others.map(|var| var.value.weight()).sum();
-        if value.weight().saturating_add(taken) > VARS_MAX {
-            return Err(VarsFull);
-        }
-        match self.vars.iter_mut().find(|var| var.name == *name) {
-            Some(old) => (old.value, old.taint) = (value, taint),
-            None => self.vars.push(Var {
-                name: Arc::clone(name),
-                value,
-                taint,
-            }),
-        }
-        Ok(())
-    }
-
-    pub(crate) fn var(&self, name: &str) -> Option<&Value<'static>> {
-        self.kept(name).map(|var| &var.value)
-    }
-
-    /// Whether a variable came from a secret.
-    pub(crate) fn taint_of_var(&self, name: &str) -> Taint {
-        self.kept(name).map_or(Taint::None, |var| var.taint.clone())
-    }
-
-    fn kept(&self, name: &str) -> Option<&Var> {
-        self.vars.iter().find(|var| &*var.name == name)
     }
 
     /// How many attempts a request of the policy's own has had, and what came of the last one, while it is decided
@@ -510,38 +314,6 @@ impl Memory {
             is_trial: true,
             ..Self::default()
         }
-    }
-}
-
-// === impl Var, Left ===
-
-impl Var {
-    fn shown(&self) -> Cow<'_, Value<'static>> {
-        match &self.taint {
-            Taint::None => Cow::Borrowed(&self.value),
-            secret => Cow::Owned(Value::text(secret.to_string())),
-        }
-    }
-}
-
-impl Left {
-    fn shown(&self) -> Cow<'_, Value<'static>> {
-        match self.taints.is_empty() {
-            true => Cow::Borrowed(&self.value),
-            false => Cow::Owned(self.taints.hide(&self.value)),
-        }
-    }
-}
-
-impl fmt::Debug for Var {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?}", self.name, self.shown())
-    }
-}
-
-impl fmt::Debug for Left {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?}", self.name, self.shown())
     }
 }
 

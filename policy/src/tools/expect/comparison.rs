@@ -44,17 +44,9 @@ impl Expect {
         if let Some(expected) = &self.upstream {
             c.inside("upstream", |c| match &run.upstream {
                 Some(sent) => {
-                    let (url, path) = (Some(sent.url.as_str()), Some(sent.path.as_str()));
+                    let target = (Some(sent.url.as_str()), Some(sent.path.as_str()));
                     let taints = (&c.parts.target, &c.parts.request_body);
-                    expected.compare(
-                        &sent.method,
-                        url,
-                        path,
-                        &sent.headers,
-                        &sent.body,
-                        taints,
-                        c,
-                    );
+                    expected.compare(&sent.method, target, &sent.headers, &sent.body, taints, c);
                 }
                 None => c.differs("a request", "the service is not asked"),
             });
@@ -177,8 +169,7 @@ impl Expect {
                         let taints = (taint, taint);
                         expected.compare(
                             &sent.method,
-                            url,
-                            None,
+                            (url, None),
                             &sent.headers,
                             &sent.body,
                             taints,
@@ -202,8 +193,7 @@ impl ExpectUpstream {
     fn compare(
         &self,
         method: &Method,
-        url: Option<&str>,
-        path: Option<&str>,
+        (url, path): (Option<&str>, Option<&str>),
         headers: &HeaderMap,
         body: &[u8],
         (url_taint, body_taint): (&Taint, &Taint),
