@@ -93,9 +93,15 @@ async fn the_cases_of_the_page_pass() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_page_writes_into_gateway_yaml_is_read() {
     let home = Arc::new(TempDir::new().unwrap());
-    fs::write(home.path().join("policy.yaml"), &blocks("policy.yaml")[0]).unwrap();
-    let lines = blocks("in gateway.yaml").into_iter();
-    let lines: String = lines.filter(|block| !block.contains("secrets:")).collect();
+    // With the secret where the page says that it belongs.
+    let named = "${secrets.get('login', 'client-secret')}";
+    let policy = blocks("policy.yaml")[0].replace("CLIENT-SECRET", named);
+    fs::write(home.path().join("policy.yaml"), policy).unwrap();
+    let secrets = home.path().join("secrets");
+    fs::create_dir(&secrets).unwrap();
+    fs::write(secrets.join("client-secret"), "sesame").unwrap();
+    let lines = blocks("in gateway.yaml").concat();
+    let lines = lines.replace("/etc/adit/secrets", "secrets");
     let text = format!(
         "domain: localhost\ndata_dir: data\ntls: {{ local_ca: true }}\nlisten: {{ https: '127.0.0.1:0' }}\nagents: []\n{lines}"
     );
