@@ -60,6 +60,7 @@ mod policy_update;
 mod reload;
 mod reuse;
 mod revocation;
+mod revocation_logins;
 mod screen;
 mod sdk;
 mod secrets;

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::{
     credentials::Credential,
     names::{ATTEMPTS, Asker},
+    texts::check_texts,
 };
 use crate::{
     edge::Edge,
@@ -29,12 +30,6 @@ use crate::{
 
 /// How often idle streams are looked through.
 const SWEEP: Duration = Duration::from_secs(15);
-
-/// Bytes of an endpoint's texts.
-const NAME: usize = 255;
-const DESCRIPTION: usize = 255;
-const METADATA: usize = 4096;
-const FORWARDS_TO: usize = 1024;
 
 /// The endpoints of one session.
 pub(super) struct Binds {
@@ -385,23 +380,7 @@ fn given(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.trim().is_empty())
 }
 
-fn check_texts(spec: &EndpointSpec) -> Result<(), Refused> {
-    let texts = [
-        ("name", spec.name.len(), NAME),
-        ("description", spec.description.len(), DESCRIPTION),
-        ("metadata", spec.metadata.len(), METADATA),
-        ("upstream", spec.forwards_to.len(), FORWARDS_TO),
-    ];
-    match texts.into_iter().find(|(_, length, limit)| length > limit) {
-        Some((what, _, limit)) => Err(refused(
-            RefusalCode::Url,
-            format_args!("the endpoint's {what} is longer than {limit} bytes (ERR_ADIT_100)"),
-        )),
-        None => Ok(()),
-    }
-}
-
-fn refused(code: RefusalCode, reason: impl ToString) -> Refused {
+pub(super) fn refused(code: RefusalCode, reason: impl ToString) -> Refused {
     Refused {
         code,
         reason: reason.to_string(),

@@ -12,6 +12,7 @@ mod credentials;
 mod listener;
 pub(crate) mod names;
 pub(crate) mod registry;
+mod texts;
 
 pub(crate) use acl::Acl;
 pub(crate) use credentials::Credentials;

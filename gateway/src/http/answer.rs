@@ -18,7 +18,8 @@ use tracing::info;
 
 use super::{
     ended,
-    errors::{ErrorPage, grpc_status},
+    error_forms::grpc_status,
+    errors::ErrorPage,
     exchange::{Exchange, Instead},
     route,
 };

@@ -22,6 +22,7 @@ mod body_tests;
 mod cookies;
 mod decide;
 mod ended;
+mod error_forms;
 mod errors;
 mod exchange;
 mod forward;

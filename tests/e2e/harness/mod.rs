@@ -47,6 +47,7 @@ pub(crate) mod relay;
 mod service;
 pub(crate) mod siege;
 pub(crate) mod stage;
+pub(crate) mod streams;
 pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod visitor;
