@@ -95,12 +95,8 @@ mod tests {
     #[test]
     fn the_style_is_the_one_that_browsers_are_told_to_allow() {
         let hash = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
-        assert!(
-            CONTENT_SECURITY_POLICY.contains(&format!(
-                "'sha256-plOiSMEb+iZ37bThHlGpoZR7cP+8SBmQUPa71Xo+apg='"
-            )),
-            "'sha256-plOiSMEb+iZ37bThHlGpoZR7cP+8SBmQUPa71Xo+apg='"
-        );
+        let source = format!("'sha256-{hash}'");
+        assert!(CONTENT_SECURITY_POLICY.contains(&source), "{source}");
         assert!(PAGE.html().contains(&format!("<style>{STYLE}</style>")));
     }
 

@@ -66,7 +66,7 @@ pub(super) fn ended(session: &Session, exchange: &mut Exchange) {
     let micros = u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let mut layers = exchange.layers.iter();
     let secret = layers.find_map(|layer| layer.memory.secret_target());
-    let path = secret.as_deref().unwrap_or(request.uri.path());
+    let path = secret.as_deref().unwrap_or_else(|| request.uri.path());
     debug!(
         target: "adit::access",
         client = %routed.client.ip(), method = %request.method, host = %routed.host, path, status, micros,
