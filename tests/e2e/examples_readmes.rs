@@ -117,6 +117,7 @@ impl Session {
     }
 
     async fn start(&mut self, command: &str) {
+        let (variables, command) = variables(command);
         let words: Vec<_> = command.split(' ').collect();
         match words[..] {
             ["python3", "../quickstart/service.py", port, ref name @ ..] => {
@@ -140,7 +141,7 @@ impl Session {
             ["adit", "http" | "start", ..] => {
                 self.localise("adit.yaml");
                 let command = self.naming_ports_of_here(&self.here(command));
-                let mut agent = self.adit(&command);
+                let mut agent = self.adit_with(&variables, &command);
                 let started = agent
                     .wait_for_line(|line| line.contains("started tunnel"))
                     .await;
@@ -181,8 +182,12 @@ impl Session {
     }
 
     fn adit(&self, command: &str) -> AditProcess {
+        self.adit_with(&[], command)
+    }
+
+    fn adit_with(&self, variables: &[(&str, &str)], command: &str) -> AditProcess {
         let args = command.split(' ').skip(1).chain(LOG);
-        AditProcess::spawn_in(Arc::clone(&self.home), args, &[])
+        AditProcess::spawn_in(Arc::clone(&self.home), args, variables)
     }
 
     async fn type_in(&mut self, command: &str, told: &[String]) {
@@ -239,6 +244,19 @@ impl Session {
     }
 }
 
+/// `NAME=value …` in front of a command, and the command.
+fn variables(mut command: &str) -> (Vec<(&str, &str)>, &str) {
+    let mut variables = Vec::new();
+    while let Some((word, rest)) = command.split_once(' ') {
+        match word.split_once('=') {
+            Some(variable) => variables.push(variable),
+            None => break,
+        }
+        command = rest;
+    }
+    (variables, command)
+}
+
 /// The issuer of a story, and where it listens.
 async fn issuer(home: &Path) -> (Child, u16) {
     let mut issuer = Command::new("node");
@@ -292,6 +310,7 @@ macro_rules! typed_through {
 }
 
 typed_through! {
+    api_keys_does_what_its_readme_says: "api-keys",
     api_with_jwt_does_what_its_readme_says: "api-with-jwt",
     basic_auth_does_what_its_readme_says: "basic-auth",
     canary_by_header_does_what_its_readme_says: "canary-by-header",

@@ -251,14 +251,7 @@ fn binary<'e>(
     match operator {
         Operator::Equal | Operator::NotEqual => {
             frame.spend(comparing(&left, &right))?;
-            let same = match (&left, &right) {
-                // How long it takes says nothing about how much of a secret was guessed.
-                (Value::String(a), Value::String(b)) if frame.is_marked() => {
-                    a.as_bytes().ct_eq(b.as_bytes()).into()
-                }
-                _ => left.equals(&right),
-            };
-            Ok((same == (operator == Operator::Equal)).into())
+            Ok((same(&left, &right, frame) == (operator == Operator::Equal)).into())
         }
         Operator::Less => ordered(&[Less]),
         Operator::LessEqual => ordered(&[Less, Equal]),
@@ -269,7 +262,7 @@ fn binary<'e>(
                 // Texts of other lengths are told apart at once.
                 let one = 1 + left.weight() as u64 / 64;
                 frame.spend(one.saturating_mul(items.len() as u64))?;
-                Ok(items.iter().any(|item| item.equals(&left)).into())
+                Ok(items.iter().any(|item| same(item, &left, frame)).into())
             }
             Value::Map(map) => {
                 frame.spend(map.looking_up())?;
@@ -278,6 +271,18 @@ fn binary<'e>(
             other => Err(wrong("in", &other)),
         },
         _ => made(arithmetic::calculate(operator, left, right)?, frame),
+    }
+}
+
+/// Whether two values are the same. Once a secret was read, how long that takes says nothing about how much of it was
+/// guessed, but for its length.
+fn same(left: &Value<'_>, right: &Value<'_>, frame: &Frame<'_, '_>) -> bool {
+    match (left, right) {
+        (Value::String(a), Value::String(b)) if frame.is_marked() => {
+            a.as_bytes().ct_eq(b.as_bytes()).into()
+        }
+        (Value::Bytes(a), Value::Bytes(b)) if frame.is_marked() => a[..].ct_eq(&b[..]).into(),
+        _ => left.equals(right),
     }
 }
 

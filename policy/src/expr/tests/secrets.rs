@@ -160,6 +160,39 @@ fn the_mark_has_the_name_of_the_only_secret() {
 }
 
 #[test]
+fn what_is_compared_with_a_secret_is_the_same_or_not() {
+    let (env, lines) = (env(), lines());
+    let exchange = exchange(&env, &lines);
+    let holds = |text: &str| expression(text).holds(&exchange).unwrap();
+    let key = "secrets.get('web', 'key')";
+    for (other, is_same) in [
+        ("'swordfish-42'", true),
+        ("'swordfish-43'", false),
+        ("'xwordfish-42'", false),
+        ("'swordfish-4'", false),
+        ("'swordfish-42 '", false),
+        ("''", false),
+        ("null", false),
+        ("42", false),
+        ("['swordfish-42']", false),
+    ] {
+        let bytes = other
+            .starts_with('\'')
+            .then(|| (format!("bytes({key}) == bytes({other})"), is_same));
+        let texts = [
+            (format!("{key} == dyn({other})"), is_same),
+            (format!("dyn({other}) == {key}"), is_same),
+            (format!("{key} != dyn({other})"), !is_same),
+            (format!("{key} in [dyn('a'), {other}]"), is_same),
+            (format!("dyn({other}) in ['a', {key}]"), is_same),
+        ];
+        for (text, expected) in texts.into_iter().chain(bytes) {
+            assert_eq!(holds(&text), expected, "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_text_with_a_secret_in_it_is_marked_and_right() {
     let (env, lines) = (env(), lines());
     let exchange = exchange(&env, &lines);
