@@ -68,5 +68,6 @@ mod shutdown;
 mod signing_in;
 mod sse;
 mod take_over;
+mod transcript;
 mod tunnel;
 mod websocket;
