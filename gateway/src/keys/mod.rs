@@ -1,7 +1,7 @@
 //! The gateway's keys: kept in its data directory, made anew every thirty days.
 //!
 //! - [`schedule`]: when a key is made, used and forgotten
-//! - [`file`]: where they are kept
+//! - [`mod@file`]: where they are kept
 
 use std::{
     path::{Path, PathBuf},
