@@ -100,8 +100,9 @@ async fn serve(start: Start) -> io::Result<()> {
         served: TaskTracker::new(),
         agents: TaskTracker::new(),
     });
+    let accepting = TaskTracker::new();
     for (listener, kind) in listeners {
-        tokio::spawn(accept::accept(
+        accepting.spawn(accept::accept(
             Arc::clone(&core),
             TcpListener::from_std(listener)?,
             kind,
@@ -115,6 +116,9 @@ async fn serve(start: Start) -> io::Result<()> {
     stop.cancelled().await;
     finish.send_replace(true);
     core.proxy.cleanup().await;
+    // A connection that is accepted at the last moment is waited for like all others.
+    accepting.close();
+    accepting.wait().await;
     core.served.close();
     tokio::select! {
         () = core.served.wait() => {}
