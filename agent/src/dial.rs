@@ -126,7 +126,7 @@ impl Dialer {
             return Ok(Local::Tcp(stream));
         };
         let config = match protocol {
-            Protocol::Http1 => &tls.http1,
+            Protocol::Http1 | Protocol::Tcp => &tls.http1,
             Protocol::Http2 => &tls.http2,
         };
         let stream = TlsConnector::from(Arc::clone(config))

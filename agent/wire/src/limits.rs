@@ -11,13 +11,18 @@ pub const ALPN: &[u8] = b"adit/1";
 pub const LANE_HINT: &[u8] = b"adit-lane/";
 
 /// The newest protocol revision this crate speaks.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// The first revision with [`AgentMessage::Update`](crate::message::AgentMessage::Update).
 pub const UPDATE_SINCE: u16 = 2;
 
 /// The first revision with [`GatewayMessage::Ended`](crate::message::GatewayMessage::Ended).
 pub const ENDED_SINCE: u16 = 3;
+
+/// The first revision with [`AgentMessage::Reweigh`](crate::message::AgentMessage::Reweigh),
+/// [`AgentMessage::Health`](crate::message::AgentMessage::Health) and
+/// [`Protocol::Tcp`](crate::message::Protocol::Tcp).
+pub const POOLS_SINCE: u16 = 4;
 
 /// The oldest protocol revision this crate speaks.
 pub const OLDEST_VERSION: u16 = 1;

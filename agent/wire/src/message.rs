@@ -168,6 +168,29 @@ pub enum AgentMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traffic_policy: Option<String>,
     },
+    /// Gives an endpoint of this session another place in its pool, at once. Since revision 4.
+    Reweigh {
+        /// From [`GatewayMessage::Bound`].
+        endpoint: u64,
+        /// As in [`EndpointSpec::weight`].
+        weight: u32,
+        /// As in [`EndpointSpec::tier`].
+        tier: u32,
+        /// As in [`EndpointSpec::metadata`].
+        #[serde(default)]
+        metadata: String,
+    },
+    /// What the agent's check of a service has found: said after the first check, and then when it
+    /// finds something else. Since revision 4.
+    Health {
+        /// From [`GatewayMessage::Bound`].
+        endpoint: u64,
+        /// Whether the service may get traffic.
+        up: bool,
+        /// Why not, for people.
+        #[serde(default)]
+        reason: String,
+    },
     /// Gives a URL back.
     Unbind {
         /// From [`GatewayMessage::Bound`].
@@ -256,6 +279,10 @@ pub struct EndpointSpec {
     /// The user's description, at most 255 bytes.
     #[serde(default)]
     pub description: String,
+    /// Whether the agent checks its service: then it gets no traffic before the first
+    /// [`AgentMessage::Health`] that says it is up. Gateways before revision 4 do not wait.
+    #[serde(default)]
+    pub checked: bool,
     /// A traffic policy as YAML or JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic_policy: Option<String>,
@@ -271,7 +298,7 @@ fn default_weight() -> u32 {
     100
 }
 
-/// The HTTP version a service speaks.
+/// What a service speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
@@ -280,6 +307,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 by prior knowledge, or by ALPN where the agent speaks TLS to the service.
     Http2,
+    /// Anything: bytes both ways. Since revision 4.
+    Tcp,
 }
 
 /// One ended exchange.

@@ -16,14 +16,14 @@ use tracing::{info, warn};
 use super::{
     credentials::Credential,
     names::{ATTEMPTS, Asker},
-    texts::check_texts,
+    texts::{METADATA, REASON, check_texts},
 };
 use crate::{
     edge::Edge,
     live::Why,
     pools::{
         endpoints::{BindError, Endpoint},
-        member::{AgentPolicy, Member, MemberSpec},
+        member::{AgentPolicy, Member, MemberSpec, Place},
         session::Session,
     },
 };
@@ -152,6 +152,36 @@ impl Binds {
                 };
                 self.session.tell(answer).await;
             }
+            AgentMessage::Reweigh {
+                endpoint,
+                weight,
+                tier,
+                metadata,
+            } => {
+                let Some(held) = self.held.get(&endpoint) else {
+                    return;
+                };
+                if metadata.len() <= METADATA {
+                    held.member.set_place(Place {
+                        weight,
+                        tier,
+                        metadata,
+                    });
+                    info!(agent = %self.session.owner, url = %held.url, weight, tier, "endpoint reweighed");
+                }
+            }
+            AgentMessage::Health {
+                endpoint,
+                up,
+                reason,
+            } => {
+                let Some(held) = self.held.get(&endpoint) else {
+                    return;
+                };
+                let reason: String = reason.chars().take(REASON).collect();
+                held.member.checked((!up).then_some(&*reason));
+                info!(agent = %self.session.owner, url = %held.url, up, reason, "service checked");
+            }
             AgentMessage::Unbind { endpoint } => {
                 if let Some(Held { url, member, .. }) = self.held.remove(&endpoint) {
                     member.retire();
@@ -195,10 +225,14 @@ impl Binds {
                 MemberSpec {
                     protocol: spec.protocol,
                     pooling: spec.pooling_enabled,
-                    weight: spec.weight,
-                    tier: spec.tier,
+                    checked: spec.checked,
                     report: spec.report,
                     forwards_to: spec.forwards_to,
+                },
+                Place {
+                    weight: spec.weight,
+                    tier: spec.tier,
+                    metadata: spec.metadata,
                 },
                 policy,
             ),
@@ -303,7 +337,7 @@ impl Binds {
             .endpoints
             .bind(url, member, stale_after)
             .map_err(|error| match error {
-                BindError::Taken => Refused {
+                BindError::Taken { .. } => Refused {
                     code: RefusalCode::Taken,
                     reason: error.to_string(),
                     retryable: true,

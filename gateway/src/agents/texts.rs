@@ -7,8 +7,11 @@ use super::binds::refused;
 /// Bytes of an endpoint's texts.
 const NAME: usize = 255;
 const DESCRIPTION: usize = 255;
-const METADATA: usize = 4096;
+pub(super) const METADATA: usize = 4096;
 const FORWARDS_TO: usize = 1024;
+
+/// Characters that are kept of why a service is down.
+pub(super) const REASON: usize = 255;
 
 /// Refuses an endpoint with a text that is too long.
 pub(super) fn check_texts(spec: &EndpointSpec) -> Result<(), Refused> {

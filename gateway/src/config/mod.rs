@@ -18,12 +18,14 @@ mod fetch;
 mod limits;
 mod listen;
 mod origin;
+mod pool;
 mod secrets;
 
 pub use fetch::{AllowedHost, Fetch};
 pub use limits::Limits;
 pub use listen::Listen;
 pub(crate) use origin::Origin;
+pub use pool::{Balance, Eject, Pool, RetryBudget, Sticky, WeightEntry};
 pub use secrets::Vault;
 pub(crate) use secrets::{Kept, Name, folder};
 
@@ -130,6 +132,9 @@ pub struct EndpointEntry {
     /// the table in `adit_policy::canonical` says what becomes of each. Default false.
     #[serde(default)]
     pub normalize_paths: bool,
+    /// How the agents that bind the URL share its traffic.
+    #[serde(default)]
+    pub pool: Pool,
 }
 
 /// Why a configuration cannot be used.

@@ -13,11 +13,7 @@ use super::{
 use crate::{
     edge::Edge,
     front::io::shared_connection,
-    pools::{
-        endpoints::Endpoint,
-        member::Member,
-        pool::{self, Like},
-    },
+    pools::{endpoints::Endpoint, member::Member, pool::Like},
 };
 
 /// What comes next on the way of a request.
@@ -108,7 +104,7 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
         return Step::Instead(Instead::Page(ErrorPage::internal()));
     };
     let endpoint = Arc::clone(&routed.serving);
-    let Some(member) = pool::choose(&endpoint.members, &exchange.tried, Like::Any) else {
+    let Some(member) = endpoint.pool.choose(&exchange.tried, Like::Any) else {
         return Step::Failed(match exchange.is_forwarded() {
             true => ErrorPage::offline(&endpoint.url),
             false => ErrorPage::no_agent(),
@@ -157,7 +153,7 @@ fn next_member(exchange: &mut Exchange) -> Option<Arc<Member>> {
         return Some(current);
     }
     let like = Like::Policy(routed.agent_policy.as_deref());
-    let next = pool::choose(&routed.serving.members, tried, like)?;
+    let next = routed.serving.pool.choose(tried, like)?;
     routed.member = Some(Arc::clone(&next));
     Some(next)
 }

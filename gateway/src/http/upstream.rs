@@ -131,8 +131,8 @@ impl Upstreams {
             member.spec.protocol
         };
         let mut peer = match protocol {
-            Protocol::Http1 => self.http1.clone(),
             Protocol::Http2 => self.http2.clone(),
+            Protocol::Http1 | Protocol::Tcp => self.http1.clone(),
         };
         // Pingora may share connections among peers of one key, and this is all that tells them apart.
         peer.group_key = member.id;
@@ -225,7 +225,7 @@ impl L4Connect for Dialer {
     async fn connect(&self, _: &L4Addr) -> Result<L4Stream> {
         let dial = &self.0;
         match dial.protocol {
-            Protocol::Http1 => {
+            Protocol::Http1 | Protocol::Tcp => {
                 let opened = dial
                     .member
                     .stream(dial.core, dial.fresh)

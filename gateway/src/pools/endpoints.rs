@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,10 +13,13 @@ use adit_policy::{
 };
 use arc_swap::{ArcSwap, Guard};
 use ring::digest::{SHA256, digest};
-use tokio::time::Instant;
 
-use super::{member::Member, session::Session};
-use crate::counts::Counts;
+use super::{
+    member::Member,
+    pool::{Pool, Taken},
+    session::Session,
+};
+use crate::{config, counts::Counts};
 
 /// How long the URL of a lost agent answers 503 ("come back") before it answers 404 ("no such thing").
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -35,8 +38,8 @@ pub(crate) struct Endpoint {
     pub(crate) declared: bool,
     /// Its own if it is declared, else those of all that are not.
     pub(crate) counts: Arc<Counts>,
-    pub(crate) members: Vec<Arc<Member>>,
-    lost: Option<Instant>,
+    /// Who serves it; the same one for as long as the endpoint is known.
+    pub(crate) pool: Arc<Pool>,
 }
 
 /// All endpoints at one moment.
@@ -70,15 +73,16 @@ pub(crate) struct Declared {
     pub(crate) url: EndpointUrl,
     pub(crate) policy: Option<Arc<Policy>>,
     pub(crate) normalize_paths: bool,
+    pub(crate) pool: config::Pool,
 }
 
 /// Why a URL cannot be bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BindError {
     #[error(
-        "another agent serves this URL; if both should, both need pooling_enabled (ERR_ADIT_334)"
+        "the agent `{by}` serves this URL; if both should, both need pooling_enabled (ERR_ADIT_334)"
     )]
-    Taken,
+    Taken { by: String },
     #[error("only http and https endpoints with a host can be bound (ERR_ADIT_332)")]
     Kind,
 }
@@ -126,7 +130,7 @@ impl Routes {
         [&self.https, &self.http]
             .into_iter()
             .flat_map(|table| table.exact.values().chain(table.wildcard.values()))
-            .filter(|endpoint| endpoint.lost.is_none())
+            .filter(|endpoint| endpoint.declared || !endpoint.pool.is_empty())
     }
 
     fn table(&self, scheme: Scheme) -> Option<&Table> {
@@ -168,7 +172,7 @@ impl Endpoint {
         }
     }
 
-    fn new(url: EndpointUrl, counts: Arc<Counts>) -> Self {
+    fn new(url: EndpointUrl, counts: Arc<Counts>, pool: config::Pool) -> Self {
         Self {
             id: id(&url),
             url,
@@ -176,36 +180,8 @@ impl Endpoint {
             normalize_paths: false,
             declared: false,
             counts,
-            members: Vec::new(),
-            lost: None,
+            pool: Arc::new(Pool::new(pool)),
         }
-    }
-
-    /// Whether `session` may join those who serve, or must be refused, or displaces somebody.
-    fn place_for(
-        &self,
-        newcomer: &Member,
-        stale_after: Duration,
-    ) -> Result<Vec<Arc<Session>>, BindError> {
-        let pooling = newcomer.spec.pooling || self.declared;
-        let mut displaced = Vec::new();
-        for holder in self
-            .members
-            .iter()
-            .filter(|holder| !holder.session.end.is_cancelled())
-        {
-            if pooling && (holder.spec.pooling || self.declared) {
-                continue;
-            }
-            // A crashed agent that comes back must not wait for its own ghost to be noticed.
-            let same_owner = holder.session.owner == newcomer.session.owner;
-            if same_owner && holder.session.pulse.silence() > stale_after {
-                displaced.push(Arc::clone(&holder.session));
-            } else {
-                return Err(BindError::Taken);
-            }
-        }
-        Ok(displaced)
     }
 }
 
@@ -232,13 +208,14 @@ impl Endpoints {
                 url,
                 policy,
                 normalize_paths,
+                pool,
             } = entry;
             if let Some((map, host)) = routes.slot(&url) {
                 let endpoint = Endpoint {
                     policy,
                     normalize_paths,
                     declared: true,
-                    ..Endpoint::new(url, Arc::default())
+                    ..Endpoint::new(url, Arc::default(), pool)
                 };
                 map.insert(host, Arc::new(endpoint));
             }
@@ -258,6 +235,7 @@ impl Endpoints {
 
     /// Gives declared endpoints other policies, all in one step. Exchanges that run keep those they have.
     pub(crate) fn set_policies(&self, changed: Vec<Declared>) {
+        let _one_at_a_time = self.turn();
         self.change(|routes| {
             for Declared { url, policy, .. } in changed {
                 let Some((map, host)) = routes.slot(&url) else {
@@ -278,53 +256,59 @@ impl Endpoints {
         member: &Arc<Member>,
         stale_after: Duration,
     ) -> Result<Vec<Arc<Session>>, BindError> {
+        let _one_at_a_time = self.turn();
+        if let Some(known) = self.current.load().at(url) {
+            let joined = known.pool.join(member, known.declared, stale_after);
+            return joined.map_err(|Taken { by }| BindError::Taken { by });
+        }
+        let endpoint = Endpoint::new(
+            url.clone(),
+            Arc::clone(&self.agents),
+            config::Pool::default(),
+        );
+        endpoint
+            .pool
+            .join(member, false, stale_after)
+            .map_err(|Taken { by }| BindError::Taken { by })?;
         self.change(|routes| {
             let (map, host) = routes.slot(url).ok_or(BindError::Kind)?;
-            let mut endpoint = map.get(&host).map_or_else(
-                || Endpoint::new(url.clone(), Arc::clone(&self.agents)),
-                |known| Endpoint::clone(known),
-            );
-            let displaced = endpoint.place_for(member, stale_after)?;
-            endpoint.members.retain(|old| {
-                !old.session.end.is_cancelled()
-                    && !displaced.iter().any(|gone| gone.id == old.session.id)
-            });
-            endpoint.members.push(Arc::clone(member));
-            endpoint.lost = None;
             map.insert(host, Arc::new(endpoint));
-            Ok(displaced)
+            Ok(Vec::new())
         })
     }
 
     /// Takes a member out. `lost` tells a broken session from an endpoint that was given back.
     pub(crate) fn unbind(&self, url: &EndpointUrl, member: u64, lost: bool) {
+        let _one_at_a_time = self.turn();
+        let routes = self.current.load();
+        let Some(known) = routes.at(url) else { return };
+        known.pool.leave(member);
+        if known.declared || !known.pool.is_empty() {
+            return;
+        }
+        if lost {
+            return known.pool.is_lost();
+        }
         self.change(|routes| {
-            let Some((map, host)) = routes.slot(url) else {
-                return;
-            };
-            let Some(known) = map.get(&host) else { return };
-            let mut endpoint = Endpoint::clone(known);
-            endpoint.members.retain(|other| other.id != member);
-            if endpoint.members.is_empty() && !endpoint.declared {
-                if !lost {
-                    map.remove(&host);
-                    return;
-                }
-                endpoint.lost = Some(Instant::now());
+            if let Some((map, host)) = routes.slot(url) {
+                map.remove(&host);
             }
-            map.insert(host, Arc::new(endpoint));
         });
     }
 
+    // Nothing panics while it holds the lock.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who calls this has [`Self::turn`].
     fn change<T>(&self, change: impl FnOnce(&mut Routes) -> T) -> T {
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut routes = Routes::clone(&self.current.load());
         let answer = change(&mut routes);
         for map in routes.all() {
             map.retain(|_, endpoint| {
-                endpoint
-                    .lost
-                    .is_none_or(|since| since.elapsed() < REMEMBERED)
+                let lost = endpoint.pool.lost_for();
+                endpoint.declared || lost.is_none_or(|time| time < REMEMBERED)
             });
         }
         self.current.store(Arc::new(routes));

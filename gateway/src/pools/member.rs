@@ -10,7 +10,7 @@ use adit_wire::{
     Stream,
     message::{OpenRequest, Protocol},
 };
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use super::{
     idle::Idle,
@@ -25,6 +25,9 @@ pub(crate) struct Member {
     pub(crate) id: u64,
     pub(crate) session: Arc<Session>,
     pub(crate) spec: MemberSpec,
+    place: ArcSwap<Place>,
+    /// Why the agent's own check of the service says that it may not get traffic, if it does.
+    down: ArcSwapOption<String>,
     policy: ArcSwapOption<AgentPolicy>,
     idle: Idle,
     alive: AtomicBool,
@@ -36,11 +39,19 @@ pub(crate) struct Member {
 pub(crate) struct MemberSpec {
     pub(crate) protocol: Protocol,
     pub(crate) pooling: bool,
-    pub(crate) weight: u32,
-    pub(crate) tier: u32,
+    /// Whether the agent checks the service, and has yet to say that it is up.
+    pub(crate) checked: bool,
     pub(crate) report: bool,
     /// Where the traffic goes, in the agent's words.
     pub(crate) forwards_to: String,
+}
+
+/// A member's place in its pool, as its agent wants it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) weight: u32,
+    pub(crate) tier: u32,
+    pub(crate) metadata: String,
 }
 
 /// The agent's own policy. Members whose policies have one text are interchangeable.
@@ -63,13 +74,16 @@ impl Member {
     pub(crate) fn new(
         id: u64,
         session: Arc<Session>,
-        (spec, policy): (MemberSpec, Option<AgentPolicy>),
+        (spec, place, policy): (MemberSpec, Place, Option<AgentPolicy>),
         cores: usize,
     ) -> Self {
+        let down = spec.checked.then(|| Arc::new("not checked yet".to_owned()));
         Self {
             id,
             session,
             spec,
+            place: ArcSwap::from_pointee(place),
+            down: ArcSwapOption::new(down),
             policy: ArcSwapOption::from_pointee(policy),
             idle: Idle::new(cores),
             alive: AtomicBool::new(true),
@@ -87,9 +101,27 @@ impl Member {
         self.policy.store(policy.map(Arc::new));
     }
 
+    /// Its place in its pool.
+    pub(crate) fn place(&self) -> Guard<Arc<Place>> {
+        self.place.load()
+    }
+
+    /// Gives it another place, from the next choice on.
+    pub(crate) fn set_place(&self, place: Place) {
+        self.place.store(Arc::new(place));
+    }
+
+    /// What its agent's check of the service has found: nothing, or why it may not get traffic.
+    pub(crate) fn checked(&self, down: Option<&str>) {
+        self.down.store(down.map(|why| Arc::new(why.to_owned())));
+    }
+
     /// Whether new exchanges may go here.
     pub(crate) fn takes_traffic(&self) -> bool {
-        self.spec.weight > 0 && self.alive.load(Ordering::Relaxed) && self.session.takes_traffic()
+        self.alive.load(Ordering::Relaxed)
+            && self.session.takes_traffic()
+            && self.down.load().is_none()
+            && self.place().weight > 0
     }
 
     /// A stream for one HTTP/1 exchange: an idle one of this core unless it must be fresh, else a new one.

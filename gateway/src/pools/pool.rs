@@ -1,10 +1,38 @@
-//! Choosing a member of a pool.
+//! The members that serve one endpoint, and choosing one of them.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use arc_swap::{ArcSwap, Guard};
 use rand::RngExt;
+use tokio::{sync::Notify, time::Instant};
 
-use super::member::{AgentPolicy, Member};
+use super::{
+    member::{AgentPolicy, Member},
+    session::Session,
+};
+use crate::config;
+
+/// The members of one endpoint. It outlives the snapshots in which its endpoint stands, so an exchange that began with
+/// an older one still meets the members of today.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    members: ArcSwap<Vec<Arc<Member>>>,
+    settings: ArcSwap<config::Pool>,
+    /// Told when a member has joined.
+    joined: Notify,
+    /// Since when an endpoint that only agents know has lost all of them.
+    lost: Mutex<Option<Instant>>,
+}
+
+/// Why a member cannot join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// The name of the agent that serves the endpoint.
+    pub(crate) by: String,
+}
 
 /// What the members have to have in common with whoever had the exchange before.
 #[derive(Debug, Clone, Copy)]
@@ -15,15 +43,131 @@ pub(crate) enum Like<'a> {
     Policy(Option<&'a AgentPolicy>),
 }
 
-/// A member that takes traffic, has not been tried, and runs the policy that already ran, if one did.
-///
+// === impl Pool ===
+
+impl Pool {
+    pub(crate) fn new(settings: config::Pool) -> Self {
+        Self {
+            members: ArcSwap::default(),
+            settings: ArcSwap::from_pointee(settings),
+            joined: Notify::new(),
+            lost: Mutex::default(),
+        }
+    }
+
+    /// The members of this moment.
+    pub(crate) fn members(&self) -> Guard<Arc<Vec<Arc<Member>>>> {
+        self.members.load()
+    }
+
+    /// How it works at this moment.
+    pub(crate) fn settings(&self) -> Guard<Arc<config::Pool>> {
+        self.settings.load()
+    }
+
+    /// Works in another way from now on; the members stay.
+    pub(crate) fn set_settings(&self, settings: config::Pool) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Takes a member in, or tells who does not share. Sessions that it displaces are returned, to be closed.
+    ///
+    /// Callers take turns: [`super::endpoints::Endpoints`] sees to that.
+    pub(super) fn join(
+        &self,
+        newcomer: &Arc<Member>,
+        declared: bool,
+        stale_after: Duration,
+    ) -> Result<Vec<Arc<Session>>, Taken> {
+        let members = self.members();
+        let displaced = place_for(&members, newcomer, declared, stale_after)?;
+        let stays = |old: &Member| {
+            !old.session.end.is_cancelled()
+                && !displaced.iter().any(|gone| gone.id == old.session.id)
+        };
+        let old = members.iter().filter(|old| stays(old)).cloned();
+        let now = old.chain([Arc::clone(newcomer)]).collect();
+        self.members.store(Arc::new(now));
+        *self.lost() = None;
+        self.joined.notify_waiters();
+        Ok(displaced)
+    }
+
+    /// Takes a member out. Callers take turns.
+    pub(super) fn leave(&self, member: u64) {
+        let members = self.members();
+        let rest = members.iter().filter(|other| other.id != member).cloned();
+        let rest: Vec<_> = rest.collect();
+        self.members.store(Arc::new(rest));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members().is_empty()
+    }
+
+    /// Takes note that the last agent was lost.
+    pub(super) fn is_lost(&self) {
+        *self.lost() = Some(Instant::now());
+    }
+
+    /// How long its agents have been lost, if they are.
+    pub(super) fn lost_for(&self) -> Option<Duration> {
+        self.lost().map(|since| since.elapsed())
+    }
+
+    // Nothing panics while it holds the lock.
+    fn lost(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `found` finds something, looking again whenever a member has joined.
+    pub(crate) async fn when_joined<T>(&self, mut found: impl FnMut() -> Option<T>) -> T {
+        loop {
+            let joined = self.joined.notified();
+            if let Some(found) = found() {
+                return found;
+            }
+            joined.await;
+        }
+    }
+
+    /// A member that takes traffic, has not been tried, and runs the policy that already ran, if one did.
+    pub(crate) fn choose(&self, tried: &[u64], like: Like<'_>) -> Option<Arc<Member>> {
+        choose(&self.members(), tried, like)
+    }
+}
+
+/// Whether a member may join those who serve, or must be refused, or displaces somebody.
+fn place_for(
+    members: &[Arc<Member>],
+    newcomer: &Member,
+    declared: bool,
+    stale_after: Duration,
+) -> Result<Vec<Arc<Session>>, Taken> {
+    let pooling = newcomer.spec.pooling || declared;
+    let mut displaced = Vec::new();
+    let holders = members
+        .iter()
+        .filter(|holder| !holder.session.end.is_cancelled());
+    for holder in holders {
+        if pooling && (holder.spec.pooling || declared) {
+            continue;
+        }
+        // A crashed agent that comes back must not wait for its own ghost to be noticed.
+        let same_owner = holder.session.owner == newcomer.session.owner;
+        if same_owner && holder.session.pulse.silence() > stale_after {
+            displaced.push(Arc::clone(&holder.session));
+        } else {
+            let by = holder.session.owner.clone();
+            return Err(Taken { by });
+        }
+    }
+    Ok(displaced)
+}
+
 /// The lowest tier that can serve does. Within it chance decides by weight, which needs no state
 /// that cores would have to share.
-pub(crate) fn choose(
-    members: &[Arc<Member>],
-    tried: &[u64],
-    like: Like<'_>,
-) -> Option<Arc<Member>> {
+fn choose(members: &[Arc<Member>], tried: &[u64], like: Like<'_>) -> Option<Arc<Member>> {
     let able = || {
         members.iter().filter(|member| {
             member.takes_traffic() && !tried.contains(&member.id) && like.is_met_by(member)
@@ -32,12 +176,14 @@ pub(crate) fn choose(
     if let [only] = members {
         return able().next().map(|_| Arc::clone(only));
     }
-    let tier = able().map(|member| member.spec.tier).min()?;
-    let serving = || able().filter(|member| member.spec.tier == tier);
-    let total: u64 = serving().map(|member| u64::from(member.spec.weight)).sum();
+    let tier = able().map(|member| member.place().tier).min()?;
+    let serving = || able().filter(|member| member.place().tier == tier);
+    let total: u64 = serving()
+        .map(|member| u64::from(member.place().weight))
+        .sum();
     let mut ticket = rand::rng().random_range(0..total.max(1));
     for member in serving() {
-        match ticket.checked_sub(u64::from(member.spec.weight)) {
+        match ticket.checked_sub(u64::from(member.place().weight)) {
             Some(rest) => ticket = rest,
             None => return Some(Arc::clone(member)),
         }
@@ -61,15 +207,13 @@ impl Like<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use adit_policy::{Policy, env::Env};
     use adit_wire::message::Token;
     use tokio::sync::mpsc;
 
     use super::*;
     use crate::pools::{
-        member::MemberSpec,
+        member::{MemberSpec, Place},
         session::{Session, Terms},
     };
 
@@ -84,12 +228,13 @@ mod tests {
             dial_timeout: Duration::from_secs(1),
         };
         let session = Arc::new(Session::new(terms, mpsc::channel(1).0));
-        let spec = MemberSpec {
+        let place = Place {
             weight,
             tier,
-            ..MemberSpec::default()
+            ..Place::default()
         };
-        Arc::new(Member::new(id, session, (spec, None), 1))
+        let about = (MemberSpec::default(), place, None);
+        Arc::new(Member::new(id, session, about, 1))
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_yaml::Value;
 
 use super::{ConfigErrors, texts::Texts};
 use crate::{
-    config::{Config, ConfigError, EndpointEntry},
+    config::{self, Config, ConfigError, EndpointEntry},
     pools::endpoints::{Declared, Endpoint},
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Policies {
 struct Built {
     url: EndpointUrl,
     normalize_paths: bool,
+    pool: config::Pool,
     source: Source,
     policy: Option<Arc<Policy>>,
 }
@@ -110,6 +111,7 @@ impl Policies {
     ) -> Result<Built, ConfigError> {
         let url = entry.place();
         let normalize_paths = entry.normalize_paths;
+        let pool = entry.pool.clone();
         let source = match (&entry.traffic_policy, &entry.traffic_policy_file) {
             (Some(_), _) => Source::Inside(written.unwrap_or_default()),
             (None, Some(file)) => Source::File(Arc::clone(texts.get(file)?)),
@@ -123,6 +125,7 @@ impl Policies {
         Ok(Built {
             url,
             normalize_paths,
+            pool,
             source,
             policy,
         })
@@ -136,6 +139,7 @@ impl Built {
         Declared {
             url: self.url.clone(),
             normalize_paths: self.normalize_paths,
+            pool: self.pool.clone(),
             policy: self.policy.clone(),
         }
     }

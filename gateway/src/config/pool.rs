@@ -1,0 +1,137 @@
+//! The `pool:` block of an endpoint: how its members share the traffic, and what happens when one fails.
+
+use std::time::Duration;
+
+use adit_policy::go_duration::GoDuration;
+use serde::Deserialize;
+
+/// How a pool works. Endpoints that agents declare have the defaults.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pool {
+    /// Who of the members gets a request. Default `round-robin`.
+    pub balance: Balance,
+    /// With `balance: hash`: the expression whose text decides, `req.headers['x-user'][0]` or `conn.client_ip`. Requests
+    /// of one text go to one member for as long as it serves; when it goes, only its texts move.
+    pub hash_on: Option<String>,
+    /// Keeps a browser at the member that served it first. Default: none.
+    pub sticky: Option<Sticky>,
+    /// How long a new member takes to come to its full share. Default 0s: at once.
+    pub slow_start: GoDuration,
+    /// Weights that count instead of the agents' own. The first entry that fits a member does.
+    pub weights: Vec<WeightEntry>,
+    /// How often a request that failed after it was sent is sent to another member. Only requests that may be repeated
+    /// are: with an idempotent method (RFC 9110 §9.2.2), a body that is still there, and no byte of a response at the
+    /// client. A member that could not be reached costs no retry. Default 1.
+    pub retries: u32,
+    /// How many retries there may be beside first tries, so that a service in trouble is not drowned.
+    pub retry_budget: RetryBudget,
+    /// The longest wait of one try for the head of the response. Default: `limits.upstream_timeout`.
+    pub try_timeout: Option<GoDuration>,
+    /// The longest wait of all tries together for the head of the response; then 504. Default: none.
+    pub timeout: Option<GoDuration>,
+    /// When a member is left out for a while because it fails.
+    pub eject: Eject,
+}
+
+/// Ways to share requests among the members of the lowest tier that can serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// In turn, by weight.
+    #[default]
+    RoundRobin,
+    /// Of two members that are drawn by weight, the one with fewer requests at work for its weight.
+    LeastRequests,
+    /// By a text of the request: rendezvous hashing, by weight.
+    Hash,
+}
+
+/// A cookie that names the member.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sticky {
+    /// How long browsers keep it. Default: until they are closed.
+    #[serde(default)]
+    pub max_age: Option<GoDuration>,
+}
+
+/// The weight of some members.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightEntry {
+    /// The name of an entry of `agents:`. Default: any.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// The metadata that the agent has given its endpoint. Default: any.
+    #[serde(default)]
+    pub metadata: Option<String>,
+    /// Share of the pool's traffic; 0 takes no new traffic.
+    pub weight: u32,
+}
+
+/// Retries in proportion to first tries.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryBudget {
+    /// Retries for each first try of the last ten seconds. Default 0.2.
+    pub ratio: f64,
+    /// Retries that are always allowed, for each second. Default 10.
+    pub per_second: u32,
+}
+
+/// Passive health checks: what members do to the requests of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Eject {
+    /// Failures in a row (no connection, no answer in time, a broken connection) after which a member is left out;
+    /// 0 for never. Default 3.
+    pub failures: u32,
+    /// The share of 5xx among a member's responses of ten seconds from which it is left out, at 20 responses or more;
+    /// 0 for never. Default 0.5.
+    pub server_errors: f64,
+    /// How long it is left out the first time; doubled each time until it has served as long without. Default 5s.
+    pub time: GoDuration,
+    /// The longest time. Default 5m.
+    pub most: GoDuration,
+    /// Whether the last member that could serve is left out, too. Default false.
+    pub last: bool,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            balance: Balance::default(),
+            hash_on: None,
+            sticky: None,
+            slow_start: GoDuration(Duration::ZERO),
+            weights: Vec::new(),
+            retries: 1,
+            retry_budget: RetryBudget::default(),
+            try_timeout: None,
+            timeout: None,
+            eject: Eject::default(),
+        }
+    }
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self {
+            ratio: 0.2,
+            per_second: 10,
+        }
+    }
+}
+
+impl Default for Eject {
+    fn default() -> Self {
+        Self {
+            failures: 3,
+            server_errors: 0.5,
+            time: GoDuration(Duration::from_secs(5)),
+            most: GoDuration(Duration::from_secs(300)),
+            last: false,
+        }
+    }
+}
