@@ -2,13 +2,7 @@
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
-use pingora_core::{apps::ServerApp, protocols::Stream, server::configuration::ServerConf};
-use pingora_proxy::HttpProxy;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -19,7 +13,7 @@ use crate::{
         hello::{self, Arrival},
         io::PublicIo,
     },
-    http::Proxy,
+    http::Serving,
     keys,
     live::Live,
 };
@@ -30,11 +24,9 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// One core.
 pub(crate) struct Core {
     pub(crate) edge: Arc<Edge>,
-    proxy: Arc<HttpProxy<Proxy>>,
+    serving: Serving,
     live: Arc<Live>,
     stop: CancellationToken,
-    /// Told to Pingora: finish what runs, keep nothing alive.
-    finishing: watch::Receiver<bool>,
     served: TaskTracker,
     agents: TaskTracker,
 }
@@ -83,20 +75,12 @@ async fn serve(start: Start) -> io::Result<()> {
         abort,
         idle,
     } = start;
-    let (finish, finishing) = watch::channel(false);
     let live = Arc::<Live>::default();
-    let own = Proxy::new(
-        Arc::clone(&edge),
-        index,
-        Arc::clone(&live),
-        finishing.clone(),
-    );
     let core = Arc::new(Core {
-        proxy: Arc::new(proxy(&edge, own)),
+        serving: Serving::new(Arc::clone(&edge), index, Arc::clone(&live)),
         live,
         edge,
         stop: stop.clone(),
-        finishing,
         served: TaskTracker::new(),
         agents: TaskTracker::new(),
     });
@@ -114,8 +98,7 @@ async fn serve(start: Start) -> io::Result<()> {
     }
     tokio::spawn(Arc::clone(&core.live).watch(Arc::clone(&core.edge)));
     stop.cancelled().await;
-    finish.send_replace(true);
-    core.proxy.cleanup().await;
+    core.serving.finish().await;
     // A connection that is accepted at the last moment is waited for like all others.
     accepting.close();
     accepting.wait().await;
@@ -142,24 +125,6 @@ async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::UnboundedReceiver<Ar
     }
 }
 
-fn proxy(edge: &Edge, hooks: Proxy) -> HttpProxy<Proxy> {
-    let limits = edge.limits();
-    let conf = Arc::new(ServerConf {
-        threads: 1,
-        ..ServerConf::default()
-    });
-    let mut proxy = pingora_proxy::http_proxy(&conf, hooks);
-    let mut options = pingora_core::apps::HttpServerOptions::default();
-    options.h2c = true;
-    options.h2_idle_timeout = Some(limits.idle_timeout.0);
-    proxy.server_options = Some(options);
-    let mut http2 = pingora_core::protocols::http::v2::server::default_h2_options();
-    http2.max_header_list_size(u32::try_from(limits.header_size.bytes()).unwrap_or(u32::MAX));
-    http2.max_concurrent_streams(limits.http2_streams);
-    proxy.h2_options = Some(http2);
-    proxy
-}
-
 // === impl Core ===
 
 impl Core {
@@ -170,11 +135,7 @@ impl Core {
         T: 'static,
     {
         let ending = io.ending();
-        let stream: Stream = Box::new(io);
-        // Pingora hands a connection back only to servers that keep a pool of them.
-        ending
-            .unless_torn(self.proxy.process_new(stream, &self.finishing))
-            .await;
+        ending.unless_torn(self.serving.serve(Box::new(io))).await;
     }
 
     /// Runs a client's connection; the core waits for it when it is stopped.

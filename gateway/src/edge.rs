@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -15,7 +15,8 @@ use adit_policy::{
     env::Env,
 };
 use adit_wire::{limits::MAX_LANES, message::Heartbeat};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
+use ipnet::IpNet;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     agents::{Credentials, names::Names, registry::Registry},
     config::{Config, Limits},
     core::Arriving,
-    fetch,
+    fetch::{self, Fetcher},
     front::{
         accept::Doorkeeper, gate::GateRules, head::HeadLimits, hello::Arrival, local_ca::LocalCa,
         tls::Certificates,
@@ -38,7 +39,12 @@ use crate::{
 
 /// What all cores share.
 pub(crate) struct Edge {
+    /// As it was at the start. What of it may change while the gateway runs has a place of its own below.
     pub(crate) config: Config,
+    limits: ArcSwap<Limits>,
+    /// Whose `X-Forwarded-*` headers are believed.
+    trusted_proxies: ArcSwap<Vec<IpNet>>,
+    region: ArcSwap<Arc<str>>,
     pub(crate) started: Instant,
     pub(crate) cores: usize,
     pub(crate) doorkeeper: Arc<Doorkeeper>,
@@ -55,6 +61,8 @@ pub(crate) struct Edge {
     pub(crate) vaults: Arc<Vaults>,
     /// People who have signed in.
     pub(crate) logins: Arc<Logins>,
+    /// Sends the requests of policies.
+    pub(crate) fetcher: Fetcher,
     /// The one that all policies of this gateway are built in: what they count is kept there.
     pub(crate) policy_env: Env,
     /// The same for exchanges, by how deep they lie.
@@ -94,6 +102,9 @@ impl Edge {
             source,
         };
         Ok(Self {
+            limits: ArcSwap::from_pointee(limits.clone()),
+            trusted_proxies: ArcSwap::from_pointee(config.trusted_proxies.clone()),
+            region: ArcSwap::from_pointee(config.region.as_str().into()),
             started: Instant::now(),
             cores: arrivals.len(),
             doorkeeper: Doorkeeper::new(limits.connections, limits.connections_per_ip),
@@ -106,6 +117,7 @@ impl Edge {
             keyring: Arc::clone(&lent.keyring),
             logins: Arc::clone(&lent.logins),
             vaults: Arc::clone(&lent.vaults),
+            fetcher: lent.fetcher.clone(),
             policy_env: loaded.env.clone(),
             envs: lent.fetcher.envs(&loaded.env),
             policies: ArcSwap::from_pointee(loaded.status()),
@@ -118,8 +130,40 @@ impl Edge {
         })
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.config.limits
+    /// The limits of this moment. Whoever counts or waits asks anew for each thing that begins.
+    pub(crate) fn limits(&self) -> Guard<Arc<Limits>> {
+        self.limits.load()
+    }
+
+    /// Other limits, for all that begins from now on. What is inside already stays, even if it is too much now.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.doorkeeper
+            .set(limits.connections, limits.connections_per_ip);
+        self.handshakes
+            .set(limits.handshakes, limits.handshakes_per_ip);
+        self.sessions.set_limit(limits.sessions);
+        self.limits.store(Arc::new(limits));
+    }
+
+    /// Whether an address is a proxy of the operator's.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        let proxies = self.trusted_proxies.load();
+        proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// Other proxies, for the next request on every connection.
+    pub(crate) fn set_trusted_proxies(&self, proxies: Vec<IpNet>) {
+        self.trusted_proxies.store(Arc::new(proxies));
+    }
+
+    /// The name of this gateway's location.
+    pub(crate) fn region(&self) -> Arc<str> {
+        Arc::clone(&self.region.load())
+    }
+
+    /// Another name, for connections that are accepted from now on.
+    pub(crate) fn set_region(&self, region: &str) {
+        self.region.store(Arc::new(region.into()));
     }
 
     /// A lane for each core, as far as the protocol has lanes.

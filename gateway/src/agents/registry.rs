@@ -15,7 +15,6 @@ const REMEMBERED: usize = 8192;
 /// All sessions.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    limit: usize,
     inside: Mutex<Inside>,
 }
 
@@ -24,6 +23,7 @@ type Agent = (String, String);
 
 #[derive(Debug, Default)]
 struct Inside {
+    limit: usize,
     sessions: HashMap<u64, Arc<Session>>,
     /// The newest epoch and session of each agent.
     newest: HashMap<Agent, (u64, u64)>,
@@ -36,10 +36,18 @@ struct Inside {
 
 impl Registry {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
+        let inside = Inside {
             limit,
-            inside: Mutex::default(),
+            ..Inside::default()
+        };
+        Self {
+            inside: Mutex::new(inside),
         }
+    }
+
+    /// How many there may be from now on. Those that are more than that stay.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.lock().limit = limit;
     }
 
     /// Takes a session in and closes the older one of the same agent, if there is one.
@@ -58,7 +66,7 @@ impl Registry {
             });
         }
         let old = newest.and_then(|(_, id)| inside.sessions.remove(&id));
-        if old.is_none() && inside.sessions.len() >= self.limit {
+        if old.is_none() && inside.sessions.len() >= inside.limit {
             return Err(unavailable(
                 "the gateway has as many agents as it may (ERR_ADIT_108)",
             ));
@@ -208,5 +216,9 @@ mod tests {
         registry.enter(&session("alice", "a", 1)).unwrap();
         let refused = registry.enter(&session("bob", "b", 1)).unwrap_err();
         assert!(refused.retryable && refused.code == RefusalCode::Unavailable);
+        registry.set_limit(2);
+        registry.enter(&session("bob", "b", 1)).unwrap();
+        registry.set_limit(0);
+        assert_eq!(registry.count(), 2);
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn connect(edge: &Edge, endpoint: &EndpointUrl, hops: u8) -> DuplexSt
         tls: https,
         agreed: https.then(Agreed::default),
         hops,
-        ..Connection::new(nobody, nobody)
+        ..Connection::new(nobody, nobody, edge.region())
     };
     edge.hand_to_any(Arriving::Policy(Box::new(Asked {
         io: far,

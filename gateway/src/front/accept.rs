@@ -5,7 +5,7 @@ use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     os::fd::AsRawFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -86,7 +86,8 @@ pub(crate) async fn accept(core: Arc<Core>, listener: TcpListener, kind: Kind) {
 
 async fn serve_plain(core: Arc<Core>, stream: TcpStream, peer: SocketAddr, admission: Admission) {
     let id = stream.as_raw_fd();
-    let connection = Connection::new(peer, stream.local_addr().unwrap_or(peer));
+    let local = stream.local_addr().unwrap_or(peer);
+    let connection = Connection::new(peer, local, core.edge.region());
     let rules = core.edge.gate_rules();
     core.http(PublicIo::new(
         stream, id, connection, false, rules, admission,
@@ -104,13 +105,13 @@ pub(crate) fn address_value(address: IpAddr) -> HeaderValue {
 /// Counts connections, in all and by client.
 #[derive(Debug)]
 pub(crate) struct Doorkeeper {
-    in_all: u32,
-    per_client: u32,
     inside: Mutex<Inside>,
 }
 
 #[derive(Debug, Default)]
 struct Inside {
+    most: u32,
+    most_per_client: u32,
     count: u32,
     clients: HashMap<IpAddr, u32>,
 }
@@ -124,25 +125,31 @@ pub(crate) struct Admission {
 
 impl Doorkeeper {
     pub(crate) fn new(in_all: u32, per_client: u32) -> Arc<Self> {
-        Arc::new(Self {
-            in_all,
-            per_client,
+        let own = Self {
             inside: Mutex::default(),
-        })
+        };
+        own.set(in_all, per_client);
+        Arc::new(own)
+    }
+
+    /// Other limits for those who come from now on.
+    pub(crate) fn set(&self, in_all: u32, per_client: u32) {
+        let mut inside = self.lock();
+        inside.most = in_all;
+        inside.most_per_client = per_client;
     }
 
     /// How many are inside.
     pub(crate) fn count(&self) -> u32 {
-        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        inside.count
+        self.lock().count
     }
 
     /// Lets a connection in, unless that would be one too many.
     pub(crate) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Admission> {
         let client = owner(client);
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = self.lock();
         let known = inside.clients.get(&client).copied().unwrap_or(0);
-        if inside.count >= self.in_all || known >= self.per_client {
+        if inside.count >= inside.most || known >= inside.most_per_client {
             return None;
         }
         inside.count += 1;
@@ -152,15 +159,16 @@ impl Doorkeeper {
             client,
         })
     }
+
+    // Nothing panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut inside = self
-            .doorkeeper
-            .inside
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut inside = self.doorkeeper.lock();
         inside.count = inside.count.saturating_sub(1);
         match inside.clients.get_mut(&self.client) {
             Some(count) if *count > 1 => *count -= 1,
@@ -210,6 +218,21 @@ mod tests {
                 .admit("2001:db8:0:1::1".parse().unwrap())
                 .is_some()
         );
+    }
+
+    #[test]
+    fn other_limits_are_for_those_who_come() {
+        let doorkeeper = Doorkeeper::new(10, 10);
+        let client: IpAddr = "192.0.2.1".parse().unwrap();
+        let inside = [doorkeeper.admit(client), doorkeeper.admit(client)];
+        assert!(inside.iter().all(Option::is_some));
+        for (in_all, per_client) in [(2, 10), (10, 2), (0, 0)] {
+            doorkeeper.set(in_all, per_client);
+            assert!(doorkeeper.admit(client).is_none(), "{in_all} {per_client}");
+            assert_eq!(doorkeeper.count(), 2);
+        }
+        doorkeeper.set(3, 3);
+        assert!(doorkeeper.admit(client).is_some());
     }
 
     #[test]

@@ -67,7 +67,11 @@ pub(crate) async fn serve(
         sni: wanted.sni,
         ja4: ja4::fingerprint(&heard).unwrap_or_default().into(),
         tls: true,
-        ..Connection::new(peer, start.io.local_addr().unwrap_or(peer))
+        ..Connection::new(
+            peer,
+            start.io.local_addr().unwrap_or(peer),
+            core.edge.region(),
+        )
     };
     drop(heard);
     if let Err(closing) = greet_named(&core.edge, &connection).await {

@@ -42,6 +42,8 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     /// When that was.
     pub(crate) accepted: SystemTime,
+    /// The name of the gateway's location at that moment.
+    pub(crate) region: Arc<str>,
     /// What the TLS handshake agreed on; `None` without TLS.
     pub(crate) agreed: Option<Agreed>,
     /// The TLS name the client asked for; `None` on plain connections and without SNI.
@@ -79,12 +81,13 @@ pub(crate) struct Agreed {
 
 impl Connection {
     /// A plain connection that was accepted just now.
-    pub(crate) fn new(peer: SocketAddr, local: SocketAddr) -> Self {
+    pub(crate) fn new(peer: SocketAddr, local: SocketAddr, region: Arc<str>) -> Self {
         Self {
             peer,
             peer_value: address_value(peer.ip()),
             local,
             accepted: SystemTime::now(),
+            region,
             agreed: None,
             sni: None,
             ja4: Box::default(),

@@ -23,14 +23,7 @@ pub(super) struct Stamp {
 
 /// Whether the peer is a proxy of the operator's.
 pub(super) fn is_trusted(edge: &Edge, facts: &Connection) -> bool {
-    trusts(edge, facts.peer.ip())
-}
-
-fn trusts(edge: &Edge, address: IpAddr) -> bool {
-    edge.config
-        .trusted_proxies
-        .iter()
-        .any(|network| network.contains(&address))
+    edge.trusts(facts.peer.ip())
 }
 
 /// The client's address: the peer's, or behind trusted proxies the rightmost one that is not a proxy.
@@ -39,9 +32,7 @@ pub(super) fn client(
     facts: &Connection,
     request: &RequestHeader,
 ) -> Result<SocketAddr, ErrorPage> {
-    rightmost_stranger(facts.peer, &request.headers, |address| {
-        trusts(edge, address)
-    })
+    rightmost_stranger(facts.peer, &request.headers, |address| edge.trusts(address))
 }
 
 /// An entry that cannot be read is refused: going on with the next one would believe a stranger.

@@ -87,7 +87,7 @@ async fn run(
     endpoint: &Endpoint,
     policy: &Policy,
 ) -> Result<Memory, Closing> {
-    let conn = view::conn(edge, facts, facts.peer);
+    let conn = view::conn(facts, facts.peer);
     let shown = view::endpoint(endpoint);
     let mut seen = exchange::Exchange::of(&conn, &shown, edge.env(facts.hops));
     let verdict = policy.on_tcp_connect(&mut seen).await;

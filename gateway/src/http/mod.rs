@@ -12,6 +12,7 @@
 //! - [`request_body`], [`response_body`]: bodies that policies read and change
 //! - [`upstream`]: a stream to an agent as a connection that Pingora can use
 //! - [`ended`]: exchanges that the gateway ends before their time; [`interruptible`], [`websocket`]: how they notice
+//! - [`serving`]: Pingora's server, one after the other as limits change
 //! - [`errors`]: pages for what goes wrong; [`answer`]: writing them
 //! - [`log`]: what is told of an exchange when it has ended
 
@@ -37,10 +38,11 @@ mod request_phase;
 mod response_body;
 mod response_phase;
 mod route;
+mod serving;
 mod spelling;
 mod upstream;
 mod view;
 mod websocket;
 
 pub(crate) use greeting::{Greetings, greet_named};
-pub(crate) use proxy::Proxy;
+pub(crate) use serving::Serving;

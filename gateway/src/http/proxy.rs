@@ -37,7 +37,7 @@ impl Proxy {
         live: Arc<Live>,
         finishing: watch::Receiver<bool>,
     ) -> Self {
-        let upstreams = Upstreams::new(core, &edge.config.limits);
+        let upstreams = Upstreams::new(core, &edge.limits());
         Self {
             edge,
             live,

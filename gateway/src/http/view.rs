@@ -31,7 +31,7 @@ pub(super) struct View<'a> {
 }
 
 /// A connection as policies see it. `client`: who is believed to be at its other end.
-pub(super) fn conn<'a>(edge: &'a Edge, facts: &'a Connection, client: SocketAddr) -> Conn<'a> {
+pub(super) fn conn(facts: &Connection, client: SocketAddr) -> Conn<'_> {
     let (bytes_in, bytes_out) = facts.traffic.so_far();
     let tls = facts.agreed.map(|agreed| Tls {
         sni: facts.sni.as_ref().map_or("", |sni| sni.as_str()),
@@ -42,7 +42,7 @@ pub(super) fn conn<'a>(edge: &'a Edge, facts: &'a Connection, client: SocketAddr
         resumed: agreed.resumed,
     });
     Conn {
-        region: &edge.config.region,
+        region: &facts.region,
         bytes_in,
         bytes_out,
         tls,
@@ -79,7 +79,7 @@ impl<'a> View<'a> {
     ) -> Option<Self> {
         Some(Self {
             env: edge.env(facts.hops),
-            conn: conn(edge, facts, routed.client),
+            conn: conn(facts, routed.client),
             endpoint: endpoint(at),
             routed,
             header,
