@@ -1,0 +1,110 @@
+//! Pingora's server of one core: built for the limits of the moment, and anew for connections that come when they have
+//! changed.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use pingora_core::{
+    apps::{HttpServerOptions, ServerApp},
+    protocols::{Stream, http::v2::server::default_h2_options},
+    server::configuration::ServerConf,
+};
+use pingora_proxy::HttpProxy;
+use tokio::sync::watch;
+
+use super::proxy::Proxy;
+use crate::{config::Limits, edge::Edge, live::Live};
+
+/// The HTTP server of one core.
+pub(crate) struct Serving {
+    edge: Arc<Edge>,
+    core: usize,
+    live: Arc<Live>,
+    servers: Mutex<Servers>,
+    /// Told to Pingora: finish what runs, keep nothing alive.
+    finishing: watch::Sender<bool>,
+}
+
+struct Servers {
+    /// What the present one was built for.
+    limits: Arc<Limits>,
+    present: Arc<HttpProxy<Proxy>>,
+    /// Those whose connections have not ended yet.
+    older: Vec<Weak<HttpProxy<Proxy>>>,
+}
+
+// === impl Serving ===
+
+impl Serving {
+    pub(crate) fn new(edge: Arc<Edge>, core: usize, live: Arc<Live>) -> Self {
+        let finishing = watch::Sender::new(false);
+        let limits = Arc::clone(&edge.limits());
+        let hooks = Proxy::new(edge.clone(), core, live.clone(), finishing.subscribe());
+        let servers = Servers {
+            present: Arc::new(server(&limits, hooks)),
+            limits,
+            older: Vec::new(),
+        };
+        Self {
+            edge,
+            core,
+            live,
+            servers: Mutex::new(servers),
+            finishing,
+        }
+    }
+
+    /// Serves a connection until it ends.
+    pub(crate) async fn serve(&self, stream: Stream) {
+        let (server, finishing) = (self.server(), self.finishing.subscribe());
+        // Pingora hands a connection back only to servers that keep a pool of them.
+        drop(server.process_new(stream, &finishing).await);
+    }
+
+    /// From now on nothing is kept alive: connections without a request are closed, the others after it.
+    pub(crate) async fn finish(&self) {
+        self.finishing.send_replace(true);
+        for server in self.all() {
+            server.cleanup().await;
+        }
+    }
+
+    /// The server for connections that come now.
+    fn server(&self) -> Arc<HttpProxy<Proxy>> {
+        let limits = self.edge.limits();
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was built after the end was told would not know of it.
+        if !Arc::ptr_eq(&servers.limits, &limits) && !*self.finishing.borrow() {
+            let (edge, live) = (self.edge.clone(), self.live.clone());
+            let hooks = Proxy::new(edge, self.core, live, self.finishing.subscribe());
+            let older = Arc::downgrade(&servers.present);
+            servers.older.retain(|older| older.strong_count() > 0);
+            servers.older.push(older);
+            servers.present = Arc::new(server(&limits, hooks));
+            servers.limits = Arc::clone(&limits);
+        }
+        Arc::clone(&servers.present)
+    }
+
+    fn all(&self) -> Vec<Arc<HttpProxy<Proxy>>> {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let older = servers.older.iter().filter_map(Weak::upgrade);
+        older.chain([Arc::clone(&servers.present)]).collect()
+    }
+}
+
+fn server(limits: &Limits, hooks: Proxy) -> HttpProxy<Proxy> {
+    let conf = Arc::new(ServerConf {
+        threads: 1,
+        ..ServerConf::default()
+    });
+    let mut server = pingora_proxy::http_proxy(&conf, hooks);
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(limits.idle_timeout.0);
+    server.server_options = Some(options);
+    let mut http2 = default_h2_options();
+    http2.max_header_list_size(u32::try_from(limits.header_size.bytes()).unwrap_or(u32::MAX));
+    http2.max_concurrent_streams(limits.http2_streams);
+    server.h2_options = Some(http2);
+    server
+}
