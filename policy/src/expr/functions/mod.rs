@@ -72,6 +72,7 @@ const TABLES: &[&[Function]] = &[
     convert::TABLE,
     encoding::TABLE,
     format::TABLE,
+    hash::BUCKETS,
     hash::TABLE,
     json::TABLE,
     lists::TABLE,
