@@ -21,6 +21,7 @@
 //! | [`identity`] | who sends a request, as an action has found out |
 //! | `jose` | signed tokens, and the keys that providers publish |
 //! | `login` | people who sign in at a provider |
+//! | [`mirror`] | copies of requests for other endpoints, and whether two answers differ |
 //! | [`page`] | what people see when the gateway answers by itself |
 //! | [`password`] | hashes of passwords: read, compared, made |
 //! | [`webhook`] | how providers sign what they send, and whether they did |
@@ -93,6 +94,7 @@ mod jose;
 pub mod limit;
 mod login;
 pub mod memory;
+pub mod mirror;
 mod nearest;
 pub mod page;
 pub mod password;

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use crate::env::Secrets;
 use crate::expr::Value;
 use crate::identity::Identity;
+use crate::mirror::Mirror;
 use crate::taint::Taint;
 use crate::trace::{ShadowRecord, Trace};
 
@@ -52,6 +53,10 @@ pub struct Memory {
     messages: Option<Arc<Mutex<Messages>>>,
     attempt: Option<Box<(i64, Value<'static>)>>,
     identity: Option<Arc<Identity>>,
+    /// Headers that say who the caller is, as policies have set them.
+    vouching: Vec<HeaderName>,
+    /// Copies of the request that actions want to be sent.
+    mirrors: Vec<Mirror>,
     /// Who is taken for signed in where there is no provider: in cases.
     stand_in: Option<Arc<Identity>>,
     only_at_home: bool,
@@ -114,6 +119,7 @@ impl Memory {
     /// the request.
     pub fn inherit_identity(&mut self, outer: &Self) {
         self.identity.clone_from(&outer.identity);
+        self.vouching.clone_from(&outer.vouching);
         if outer.has_secrets() {
             self.touches.add(1);
             self.secret_parts = Mutex::new(outer.copied_parts());
@@ -128,6 +134,37 @@ impl Memory {
     /// An action has found out who the caller is.
     pub(crate) fn set_identity(&mut self, identity: Arc<Identity>) {
         self.identity = Some(identity);
+    }
+
+    /// An action says in this header who the caller is.
+    pub(crate) fn vouch_in(&mut self, header: &HeaderName) {
+        if !self.vouching.contains(header) {
+            self.vouching.push(header.clone());
+        }
+    }
+
+    /// The headers in which actions have said who the caller is.
+    pub(crate) fn vouching(&self) -> &[HeaderName] {
+        &self.vouching
+    }
+
+    /// An action wants a copy of the request to be sent.
+    pub(crate) fn add_mirror(&mut self, mirror: Mirror) {
+        self.mirrors.push(mirror);
+    }
+
+    /// How many copies of the request are to be sent.
+    pub(crate) fn copies(&self) -> usize {
+        self.mirrors
+            .iter()
+            .filter(|mirror| mirror.copy.is_ok())
+            .count()
+    }
+
+    /// The copies of the request that actions have planned since this was asked last, and those that they have not: for
+    /// whoever sends and counts them.
+    pub fn take_mirrors(&mut self) -> Vec<Mirror> {
+        std::mem::take(&mut self.mirrors)
     }
 
     /// Whom actions that authenticate take for their caller, because there is nobody to ask. Only cases set it.
@@ -310,6 +347,7 @@ impl Memory {
             spent: Spent(AtomicU64::new(self.spent.total())),
             now: self.now.clone(),
             identity: self.identity.clone(),
+            vouching: self.vouching.clone(),
             stand_in: self.stand_in.clone(),
             is_trial: true,
             ..Self::default()

@@ -132,6 +132,7 @@ impl Action for Asserting {
         let line = Line::from_text(&token).map_err(|reason| unusable("claims", &reason));
         let Line(mut value) = line?;
         exchange.memory.mark_line(&mut value, taint);
+        exchange.memory.vouch_in(&self.header);
         let head = &mut exchange.request_mut()?.head;
         head.set(self.header.clone(), value)?;
         Ok(Flow::Next)

@@ -144,7 +144,7 @@ fn unusable(reason: String) -> Fault {
 }
 
 /// A url that is known already must fit what is spoken in the phase.
-fn for_the_phase<'de, D: Deserializer<'de>>(
+pub(super) fn for_the_phase<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Field<Destination>, D::Error> {
     let url = Field::<Destination>::deserialize(deserializer)?;
@@ -157,7 +157,7 @@ fn for_the_phase<'de, D: Deserializer<'de>>(
     }
 }
 
-fn speaks_http(scheme: Scheme) -> bool {
+pub(super) fn speaks_http(scheme: Scheme) -> bool {
     matches!(scheme, Scheme::Http | Scheme::Https)
 }
 
@@ -178,7 +178,7 @@ fn halt() -> OnError {
 
 /// The url of one endpoint.
 #[derive(Clone, Debug)]
-struct Destination(EndpointUrl);
+pub(super) struct Destination(pub(super) EndpointUrl);
 
 impl FromText for Destination {
     fn from_text(text: &str) -> Result<Self, String> {

@@ -18,6 +18,7 @@ mod http_request;
 mod jwt_validation;
 mod list;
 mod log;
+mod mirror;
 mod oauth;
 mod on_error;
 mod one_or_many;
@@ -117,6 +118,7 @@ actions! {
     http_request::HttpRequest,
     jwt_validation::JwtValidation,
     log::Log,
+    mirror::Mirror,
     oauth::OAuth,
     openid_connect::OpenIdConnect,
     rate_limit::RateLimit,
@@ -302,7 +304,7 @@ mod tests {
     fn some_config(kind: &str) -> &'static str {
         match kind {
             "http-request" => "{url: 'https://b.internal'}",
-            "forward-internal" => "{url: 'https://b.internal'}",
+            "forward-internal" | "mirror" => "{url: 'https://b.internal'}",
             "add-headers" => "{headers: {x-a: b}}",
             "rate-limit" => {
                 "{name: n, algorithm: sliding_window, capacity: 1, rate: 1s, bucket_key: [conn.client_ip]}"

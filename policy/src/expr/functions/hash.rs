@@ -206,7 +206,10 @@ mod tests {
             ("hash.bucket('alice', 1000000000) < 1000000000", "true"),
         ]);
         fails(&[
-            ("hash.bucket('alice', 0)", "the number of buckets is from 1 to 1000000000, not 0"),
+            (
+                "hash.bucket('alice', 0)",
+                "the number of buckets is from 1 to 1000000000, not 0",
+            ),
             ("hash.bucket('alice', -5)", "not -5"),
             ("hash.bucket('alice', 1000000001)", "not 1000000001"),
         ]);
@@ -214,7 +217,8 @@ mod tests {
 
     /// How many of 2,000 texts meet a condition.
     fn count(condition: &str) -> i64 {
-        let text = format!("lists.range(2000).map(i, 'user-' + string(i)).filter(u, {condition}).size()");
+        let text =
+            format!("lists.range(2000).map(i, 'user-' + string(i)).filter(u, {condition}).size()");
         match eval(&text).unwrap() {
             crate::expr::Value::Int(count) => count,
             other => panic!("{other:?}"),
@@ -228,10 +232,18 @@ mod tests {
         for (share, of) in [(5, 100), (50, 100), (1, 3)] {
             let expected = 2000.0 * f64::from(share) / f64::from(of);
             let deviation = (expected * (1.0 - expected / 2000.0)).sqrt();
-            let found = f64::from(i32::try_from(count(&format!("hash.bucket(u, {of}) < {share}"))).unwrap());
-            assert!((found - expected).abs() < 5.0 * deviation, "{share}/{of}: {found}");
+            let found = f64::from(
+                i32::try_from(count(&format!("hash.bucket(u, {of}) < {share}"))).unwrap(),
+            );
+            assert!(
+                (found - expected).abs() < 5.0 * deviation,
+                "{share}/{of}: {found}"
+            );
         }
-        assert_eq!(count("hash.bucket(u, 100) < 5 && hash.bucket(u, 100) >= 20"), 0);
+        assert_eq!(
+            count("hash.bucket(u, 100) < 5 && hash.bucket(u, 100) >= 20"),
+            0
+        );
         // Of those in one half, half are in the same half under another salt.
         let both = count("hash.bucket(u, 2, 'a') == 0 && hash.bucket(u, 2, 'b') == 0");
         assert!((400..600).contains(&both), "{both}");
