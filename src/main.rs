@@ -14,7 +14,6 @@ mod log;
 mod paths;
 mod policy;
 mod policy_file;
-mod printable;
 mod reload;
 mod report;
 mod running;
@@ -35,6 +34,7 @@ use std::{
     thread,
 };
 
+use adit_gateway::printable;
 use clap::{FromArgMatches, error::ErrorKind};
 
 use self::{

@@ -1,11 +1,20 @@
 //! What is counted on the way of each exchange: one addition, without a lock or a look-up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use adit_policy::{
+    actions::TYPES,
     trace::{Outcome, ShadowRecord},
     verdict::Verdict,
 };
+
+use crate::latency::Latency;
 
 /// Names of the classes of responses; the first one is no response at all.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -25,7 +34,16 @@ pub(crate) struct Counts {
     exchanges: [AtomicU64; CLASSES.len()],
     verdicts: [AtomicU64; VERDICTS.len()],
     shadows: [AtomicU64; SHADOWS.len()],
+    latency: Latency,
+    /// For each type of action, and for expressions, how often it had the last word. Most endpoints need none.
+    last_words: OnceLock<Box<[LastWords]>>,
 }
+
+/// By verdict; nobody says `continue`.
+type LastWords = [AtomicU64; VERDICTS.len() - 1];
+
+/// Stands for an action where the expressions of a rule have failed.
+const EXPRESSIONS: &str = "expressions";
 
 // === impl Counts ===
 
@@ -34,6 +52,11 @@ impl Counts {
     pub(crate) fn exchange(&self, status: Option<u16>) {
         let class = usize::from(status.unwrap_or(0) / 100);
         add(self.exchanges.get(class));
+    }
+
+    /// An exchange that has an end of its own took so long.
+    pub(crate) fn took(&self, time: Duration) {
+        self.latency.add(time);
     }
 
     /// A phase of a policy has ended.
@@ -48,6 +71,16 @@ impl Counts {
             Verdict::Fault { .. } => 6,
         };
         add(self.verdicts.get(index));
+        if let Some(by) = verdict.by() {
+            let kind = by.action.map_or(EXPRESSIONS, |(_, kind)| kind);
+            let at = TYPES.iter().position(|known| *known == kind);
+            let all = self.last_words.get_or_init(|| {
+                let kinds = 0..=TYPES.len();
+                kinds.map(|_| LastWords::default()).collect()
+            });
+            let of_kind = all.get(at.unwrap_or(TYPES.len()));
+            add(of_kind.and_then(|words| words.get(index.checked_sub(1)?)));
+        }
     }
 
     /// A rule in shadow mode was tried.
@@ -74,6 +107,24 @@ impl Counts {
     /// Phases of policies by how they ended.
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         named(VERDICTS, &self.verdicts)
+    }
+
+    /// Type of the action, verdict and count of those that had the last word, if they ever had.
+    pub(crate) fn last_words(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let kinds = TYPES.iter().copied().chain([EXPRESSIONS]);
+        let all = self.last_words.get().into_iter().flatten();
+        kinds.zip(all).flat_map(|(kind, words)| {
+            let verdicts = VERDICTS.into_iter().skip(1).zip(words);
+            verdicts.filter_map(move |(verdict, count)| {
+                let count = count.load(Ordering::Relaxed);
+                (count > 0).then_some((kind, verdict, count))
+            })
+        })
+    }
+
+    /// How long exchanges took.
+    pub(crate) fn latency(&self) -> &Latency {
+        &self.latency
     }
 
     /// Tries of rules in shadow mode by what they would have done.

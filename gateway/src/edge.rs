@@ -29,12 +29,15 @@ use crate::{
         accept::Doorkeeper, gate::GateRules, head::HeadLimits, hello::Arrival, local_ca::LocalCa,
         tls::Certificates,
     },
+    ids::Ids,
     keys::Keyring,
     lent::Lent,
+    log::AccessLog,
     logins::Logins,
     pools::endpoints::{Endpoint, Endpoints},
     reload::{Loaded, Status},
     secrets::Vaults,
+    traces::Traces,
 };
 
 /// What all cores share.
@@ -69,6 +72,11 @@ pub(crate) struct Edge {
     envs: [Env; fetch::HOPS as usize + 1],
     /// How the operator's policies stand.
     pub(crate) policies: ArcSwap<Status>,
+    /// Names of sessions, members and traces.
+    pub(crate) ids: Ids,
+    pub(crate) access: Option<AccessLog>,
+    /// The last exchanges.
+    pub(crate) traces: Traces,
     /// Where the listeners really are.
     pub(crate) https: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
@@ -121,6 +129,14 @@ impl Edge {
             policy_env: loaded.env.clone(),
             envs: lent.fetcher.envs(&loaded.env),
             policies: ArcSwap::from_pointee(loaded.status()),
+            ids: Ids::new(),
+            access: AccessLog::open(&config.log.access).map_err(|source| {
+                StartError::AccessLog {
+                    to: config.log.access.to.to_string(),
+                    source,
+                }
+            })?,
+            traces: Traces::new(arrivals.len(), &config.traces),
             https: addresses.https,
             http: addresses.http,
             arrivals,

@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use crate::{
     Config, Gateway, StartError, TlsError,
     agents::Acl,
-    config::{AgentEntry, Fetch, Limits, Listen, Tls, Vault},
+    config::{AgentEntry, Fetch, Limits, Listen, Log, Tls, Traces, Vault},
     token::{self, TokenHash},
 };
 
@@ -166,6 +166,8 @@ fn config(
             ..Fetch::default()
         },
         limits: Limits::default(),
+        log: Log::default(),
+        traces: Traces::default(),
         origin: None,
         warnings: Vec::new(),
     })

@@ -70,6 +70,14 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The access log cannot be written where it should be.
+    #[error("log.access.to {to}: {source}")]
+    AccessLog {
+        /// Where it should be.
+        to: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -263,9 +271,17 @@ impl Gateway {
     /// # Errors
     /// When a file has a mistake. It was logged, and the policies in use stay.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.reopen_logs();
         match &self.reloader {
             Some(reloader) => reloader.reload().await,
             None => Err(ReloadError::NoFile),
+        }
+    }
+
+    /// Opens the access log anew, for whoever has moved its file away. [`Self::reload`] does so, too.
+    pub fn reopen_logs(&self) {
+        if let Some(access) = &self.edge.access {
+            access.reopen();
         }
     }
 
@@ -297,6 +313,9 @@ impl Gateway {
                 drop(thread.join());
             }
             edge.logins.flush();
+            if let Some(access) = &edge.access {
+                access.flush();
+            }
         });
         drop(joined.await);
         info!("stopped");

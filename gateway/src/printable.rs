@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 /// Whether showing this character could do more than show a character: controls (C0, DEL, C1),
 /// line and paragraph separators, and marks that turn the reading direction around.
-pub(crate) fn is_harmful(c: char) -> bool {
+#[must_use]
+pub fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text with each harmful character written as an escape.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(is_harmful) {
         let mut shown = String::with_capacity(text.len() + 8);
         text.chars().for_each(|c| push(&mut shown, c));
@@ -21,7 +23,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Appends one character, escaped if it is harmful.
-pub(crate) fn push(shown: &mut String, c: char) {
+pub fn push(shown: &mut String, c: char) {
     match c {
         '\n' => shown.push_str("\\n"),
         '\r' => shown.push_str("\\r"),

@@ -106,6 +106,11 @@ impl Memory {
         }
     }
 
+    /// Keeps a trace from now on, except of the messages of an event stream, which may have no end.
+    pub fn keep_trace(&mut self) {
+        self.trace.get_or_insert_default();
+    }
+
     /// What a request begins with if `on_tcp_connect` has left this of its connection: the results of its actions.
     pub fn of_connection(&self) -> Self {
         Self {

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use http::StatusCode;
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Answer, View};
-use crate::reload::Status;
+use crate::{moment, reload::Status};
 
 #[derive(Serialize)]
 struct Health<'a> {
@@ -46,7 +45,7 @@ pub(super) fn health(view: &View) -> Answer {
         sessions: edge.sessions.count(),
         policies: Policies {
             ok: status.error.is_none(),
-            loaded_at: rfc3339(status.loaded_at),
+            loaded_at: moment::seconds(status.loaded_at),
             file: status.file.as_deref(),
             error: status.error.as_deref(),
             failures: status.refused,
@@ -69,10 +68,4 @@ fn word(draining: bool, status: &Status) -> &'static str {
         (false, Some(_)) => "degraded",
         (false, None) => "ok",
     }
-}
-
-fn rfc3339(time: std::time::SystemTime) -> String {
-    let time = OffsetDateTime::from(time);
-    let seconds = time.replace_nanosecond(0).unwrap_or(time);
-    seconds.format(&Rfc3339).unwrap_or_default()
 }

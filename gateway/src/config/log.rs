@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::log::{Field, LineFormat, Sink};
+pub use crate::log::{Field, LineFormat, Sink};
 
 /// What the gateway writes down. The log of its own doings is set by the flags `--log…`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -50,7 +50,10 @@ impl Log {
 
     pub(super) fn agree(&self) -> Result<(), String> {
         match self.access.fields.is_empty() {
-            true => Err("log.access.fields: a line needs a field; leave the list out for the usual ones".into()),
+            true => Err(
+                "log.access.fields: a line needs a field; leave the list out for the usual ones"
+                    .into(),
+            ),
             false => Ok(()),
         }
     }

@@ -17,17 +17,21 @@ use serde::Deserialize;
 mod fetch;
 mod limits;
 mod listen;
+mod log;
 mod origin;
 mod pool;
 mod secrets;
+mod traces;
 
 pub use fetch::{AllowedHost, Fetch};
 pub use limits::Limits;
 pub use listen::Listen;
+pub use log::{Access, Field, LineFormat, Log, Sink};
 pub(crate) use origin::Origin;
 pub use pool::{Balance, Eject, Pool, RetryBudget, Sticky, WeightEntry};
 pub use secrets::Vault;
 pub(crate) use secrets::{Kept, Name, folder};
+pub use traces::{Begin, Traces};
 
 use crate::{agents::Acl, secrets::Vaults, token::TokenHash};
 
@@ -67,6 +71,12 @@ pub struct Config {
     /// What one client or agent may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// What the gateway writes down of each exchange.
+    #[serde(default)]
+    pub log: Log,
+    /// What it remembers of the last ones.
+    #[serde(default)]
+    pub traces: Traces,
     /// The file it was read from, to be read again.
     #[serde(skip)]
     pub(crate) origin: Option<Origin>,
@@ -223,6 +233,7 @@ impl Config {
             at(&mut entry.key);
         }
         self.fetch.ca_files.iter_mut().for_each(at);
+        self.log.resolve(base);
         for vault in &mut self.secrets {
             vault.resolve(base);
         }
@@ -233,6 +244,8 @@ impl Config {
     }
 
     fn agree(&self) -> Result<(), String> {
+        self.log.agree()?;
+        self.traces.agree()?;
         if self.listen.https.is_some() && self.tls.certificates.is_empty() && !self.tls.local_ca {
             return Err("listen.https needs a certificate: add `tls: { certificates: [{ cert: fullchain.pem, \
                  key: key.pem }] }`, or `tls: { local_ca: true }` for development"

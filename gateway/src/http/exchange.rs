@@ -1,6 +1,6 @@
 //! What the gateway keeps of one exchange between its hooks.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use adit_policy::{
     Policy,
@@ -16,8 +16,8 @@ use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
 use super::{
-    errors::ErrorPage, log, request_body::Kept, response_body::Rewriting, upstream::Dial,
-    websocket::Frames,
+    errors::ErrorPage, log, request_body::Kept, response_body::Rewriting, traceparent::TraceId,
+    upstream::Dial, websocket::Frames,
 };
 use crate::{
     edge::Edge,
@@ -56,6 +56,15 @@ pub(crate) struct Exchange {
     pub(super) hops: usize,
     /// The status that the service answered with, before any policy changed it.
     pub(super) answered: Option<StatusCode>,
+    /// When that was, counted from the beginning; only if the access log tells it.
+    pub(super) first_byte: Option<Duration>,
+    /// The last word of a policy that ended its phase.
+    pub(super) decided: Option<(&'static str, By)>,
+    pub(super) trace_id: Option<TraceId>,
+    /// Whether what its policies do is kept step by step.
+    pub(super) captured: bool,
+    /// Whether its end was told.
+    pub(super) told: bool,
 }
 
 /// A policy that a request has met on its way.
@@ -154,6 +163,11 @@ impl Exchange {
             layers: Vec::new(),
             hops: 0,
             answered: None,
+            first_byte: None,
+            decided: None,
+            trace_id: None,
+            captured: false,
+            told: false,
         }
     }
 
@@ -187,6 +201,12 @@ impl Exchange {
         let layer = self.forwarded_by().and_then(|at| self.layers.get(at));
         let left = layer.and_then(|layer| layer.left.as_ref());
         left.is_some_and(|left| left.before.is_some())
+    }
+
+    /// Whether a member is asked, apart from those that could not be reached.
+    pub(super) fn asked(&self) -> bool {
+        let untried = |member: &Arc<Member>| !self.tried.contains(&member.id);
+        self.dial.is_some() && self.member().is_some_and(untried)
     }
 
     pub(super) fn member(&self) -> Option<&Arc<Member>> {

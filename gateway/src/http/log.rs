@@ -1,27 +1,82 @@
 //! What is told of an exchange when it has ended.
 
+use std::time::UNIX_EPOCH;
+
 use adit_policy::{
     memory::{Memory, Outcome},
     trace::ShadowRecord,
 };
 use adit_wire::message::ExchangeReport;
+use http::StatusCode;
 use pingora_proxy::Session;
 use tracing::{Level, debug, enabled, info};
 
-use super::exchange::{Exchange, Layer};
+use super::{
+    exchange::{Exchange, Layer},
+    told::Told,
+};
 use crate::{edge::Edge, pools::endpoints::Endpoint};
 
 /// The longest path that is reported to an agent's display.
 const PATH: usize = 256;
 
-/// Counts it where it went.
-pub(super) fn count(edge: &Edge, session: &Session, exchange: &Exchange) {
+/// Tells everybody of the end of an exchange, once: counters, the ring of its core, the access log, the agent if it
+/// wants to know, and the log at level debug.
+pub(super) fn ended(edge: &Edge, core: usize, session: &Session, exchange: &mut Exchange) {
+    if std::mem::replace(&mut exchange.told, true) {
+        return;
+    }
+    let told = Told::of(edge, session, exchange);
+    count(edge, exchange, &told);
+    let now = told.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let micros = u64::try_from(now.as_micros()).unwrap_or_default();
+    edge.traces
+        .remember(core, micros, |record| told.record(record));
+    if let Some(access) = &edge.access {
+        access.write(|field| told.value(field));
+    }
+    if exchange.routed.is_some() {
+        report(exchange, &told);
+    }
+}
+
+fn count(edge: &Edge, exchange: &Exchange, told: &Told<'_>) {
     let counts = match &exchange.routed {
         Some(routed) => &routed.endpoint.counts,
         None => &edge.endpoints.nowhere,
     };
-    let written = session.response_written();
-    counts.exchange(written.map(|response| response.status.as_u16()));
+    let status = told.status();
+    counts.exchange(status);
+    // What has no end of its own says nothing about how long people wait.
+    if status != Some(StatusCode::SWITCHING_PROTOCOLS.as_u16()) {
+        counts.took(told.took);
+    }
+}
+
+fn report(exchange: &Exchange, told: &Told<'_>) {
+    let wanted = exchange.member().filter(|member| member.spec.report);
+    if wanted.is_none() && !enabled!(target: "adit::access", Level::DEBUG) {
+        return;
+    }
+    let status = told.status().unwrap_or(0);
+    let micros = u64::try_from(told.took.as_micros()).unwrap_or(u64::MAX);
+    debug!(
+        target: "adit::access",
+        client = told.client().map(tracing::field::display), method = %told.method(), host = %told.host(),
+        path = told.path(), status, micros,
+        ended = exchange.ended().map(tracing::field::display),
+        "exchange"
+    );
+    if let Some(member) = wanted {
+        member.session.report(ExchangeReport {
+            endpoint: member.id,
+            method: told.method().to_owned(),
+            path: told.path().chars().take(PATH).collect(),
+            status,
+            micros,
+            missed: 0,
+        });
+    }
 }
 
 /// Tells a policy's actions that wait for it how the exchange ended, and the log what its shadow would have done.
@@ -47,40 +102,5 @@ pub(super) fn shadow(endpoint: &Endpoint, memory: &Memory) {
             action = kind, %outcome,
             "a rule in shadow mode"
         );
-    }
-}
-
-/// Tells the agent, if it wants to know, and the log at level debug.
-pub(super) fn ended(session: &Session, exchange: &mut Exchange) {
-    let Some(routed) = exchange.routed.take() else {
-        return;
-    };
-    let wanted = routed.member.as_ref().filter(|member| member.spec.report);
-    if wanted.is_none() && !enabled!(target: "adit::access", Level::DEBUG) {
-        return;
-    }
-    let request = session.req_header();
-    let status = session
-        .response_written()
-        .map_or(0, |response| response.status.as_u16());
-    let micros = u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let mut layers = exchange.layers.iter();
-    let secret = layers.find_map(|layer| layer.memory.secret_target());
-    let path = secret.as_deref().unwrap_or_else(|| request.uri.path());
-    debug!(
-        target: "adit::access",
-        client = %routed.client.ip(), method = %request.method, host = %routed.host, path, status, micros,
-        ended = exchange.ended().map(tracing::field::display),
-        "exchange"
-    );
-    if let Some(member) = wanted {
-        member.session.report(ExchangeReport {
-            endpoint: member.id,
-            method: request.method.to_string(),
-            path: path.chars().take(PATH).collect(),
-            status,
-            micros,
-            missed: 0,
-        });
     }
 }

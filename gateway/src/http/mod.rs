@@ -14,7 +14,8 @@
 //! - [`ended`]: exchanges that the gateway ends before their time; [`interruptible`], [`websocket`]: how they notice
 //! - [`serving`]: Pingora's server, one after the other as limits change
 //! - [`errors`]: pages for what goes wrong; [`answer`]: writing them
-//! - [`log`]: what is told of an exchange when it has ended
+//! - [`traceparent`]: the trace that a request is part of
+//! - [`log`]: what happens when an exchange has ended; [`told`]: what can be told of it
 
 mod adapt;
 mod answer;
@@ -40,9 +41,12 @@ mod response_phase;
 mod route;
 mod serving;
 mod spelling;
+mod told;
+mod traceparent;
 mod upstream;
 mod view;
 mod websocket;
 
 pub(crate) use greeting::{Greetings, greet_named};
 pub(crate) use serving::Serving;
+pub(crate) use traceparent::TraceId;

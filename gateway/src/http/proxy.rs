@@ -23,6 +23,7 @@ use crate::{edge::Edge, front::io::connection, live::Live};
 /// The HTTP side of one core.
 pub(crate) struct Proxy {
     edge: Arc<Edge>,
+    core: usize,
     /// What runs on this core and can be ended.
     live: Arc<Live>,
     upstreams: Upstreams,
@@ -40,6 +41,7 @@ impl Proxy {
         let upstreams = Upstreams::new(core, &edge.limits());
         Self {
             edge,
+            core,
             live,
             upstreams,
             finishing,
@@ -82,6 +84,10 @@ impl ProxyHttp for Proxy {
                 Ok(false)
             }
             Some(instead) => {
+                if matches!(instead, Instead::Close(_)) {
+                    // Of a connection that is torn there is no last hook.
+                    log::ended(&self.edge, self.core, session, exchange);
+                }
                 answer::send(session, exchange, instead).await?;
                 Ok(true)
             }
@@ -313,6 +319,9 @@ impl ProxyHttp for Proxy {
         error: &Error,
         exchange: &mut Exchange,
     ) -> FailToProxy {
+        if matches!(exchange.instead, Some(Instead::Close(_))) {
+            log::ended(&self.edge, self.core, session, exchange);
+        }
         answer::fail(session, exchange, error).await
     }
 
@@ -324,12 +333,12 @@ impl ProxyHttp for Proxy {
         if let Some(connection) = connection(session) {
             connection.switch.exchange_ended();
         }
+        log::ended(&self.edge, self.core, session, exchange);
         let outcome = exchange.outcome(error);
         for mut layer in std::mem::take(&mut exchange.layers) {
             log::layer_ended(&mut layer, outcome);
         }
-        log::count(&self.edge, session, exchange);
-        log::ended(session, exchange);
+        exchange.routed = None;
         exchange.listed = None;
     }
 }

@@ -36,6 +36,9 @@ pub(super) async fn enter(
     if let Some(outer) = exchange.layers.last() {
         memory.inherit_identity(&outer.memory);
     }
+    if exchange.captured {
+        memory.keep_trace();
+    }
     let looks = policy.has_phase(Phase::OnHttpRequest);
     exchange.layers.push(Layer {
         endpoint,
@@ -86,6 +89,9 @@ async fn run_last(
     );
     let changed = adapt::rewrite(header, ran.target.as_deref())
         .and_then(|()| request_body::replace(header, &mut exchange.body, ran.body));
+    if let Some(by) = ran.verdict.by() {
+        exchange.decided = Some((ran.verdict.name(), by.clone()));
+    }
     let judged = match changed {
         Ok(()) => judge(
             ran.verdict,

@@ -101,6 +101,9 @@ async fn run(
             let response = seen.response.ok_or_else(internal)?;
             (verdict, response.head.into_edits(), response.transforms)
         };
+        if let Some(by) = verdict.by() {
+            exchange.decided = Some((verdict.name(), by.clone()));
+        }
         transforms.extend(more);
         match judge(verdict, edits, onto, &layer.endpoint, Phase::OnHttpResponse) {
             Judged::GoOn => {}

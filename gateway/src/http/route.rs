@@ -16,6 +16,7 @@ use super::{
     exchange::{Exchange, Instead, Routed},
     forwarded,
     spelling::{self, Respelling},
+    traceparent::Parent,
 };
 use crate::{
     edge::Edge,
@@ -36,7 +37,10 @@ pub(super) fn route(
     let place = facts.running.enter(most);
     exchange.place = Some(place.ok_or_else(|| Instead::Page(ErrorPage::too_many_at_once()))?);
     let client = forwarded::client(edge, facts, request).map_err(Instead::Page)?;
+    let parent = Parent::of(&request.headers, edge.config.traces.begin);
+    exchange.trace_id = parent.id();
     let (routed, respelling) = find(edge, facts, request, client)?;
+    exchange.captured = edge.traces.capture.takes(&routed.endpoint.id);
     let trusted = forwarded::is_trusted(edge, facts);
     let stamp = forwarded::Stamp {
         peer: facts.peer_value.clone(),
@@ -48,6 +52,7 @@ pub(super) fn route(
         .apply(header)
         .and_then(|()| cookies::join(header))
         .and_then(|()| forwarded::stamp(header, stamp))
+        .and_then(|()| parent.apply(header))
         .map_err(|_| Instead::Page(ErrorPage::internal()))?;
     exchange.routed = Some(routed);
     Ok(())

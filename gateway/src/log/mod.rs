@@ -6,7 +6,7 @@
 //!
 //! The log of what the gateway itself does goes through `tracing`, and is the business of whoever runs it.
 
-use std::io;
+use std::{io, time::SystemTime};
 
 mod field;
 mod line;
@@ -15,13 +15,12 @@ mod writer;
 
 pub use field::Field;
 pub(crate) use field::Value;
-pub use line::LineFormat;
 use line::Line;
+pub use line::LineFormat;
 pub use sink::Sink;
-use time::OffsetDateTime;
 use writer::Writer;
 
-use crate::{config::Access, printable::rfc3339_millis};
+use crate::{config::Access, moment};
 
 /// The access log of a running gateway.
 #[derive(Debug)]
@@ -84,8 +83,7 @@ impl AccessLog {
 /// Stands where lines are missing.
 fn lost(format: LineFormat, lines: u64) -> String {
     let mut line = Line::new(format);
-    let now = rfc3339_millis(OffsetDateTime::now_utc());
-    line.put("time", &Value::text(now));
+    line.put("time", &Value::text(moment::millis(SystemTime::now())));
     line.put("lost_lines", &Value::Number(lines));
     line.end()
 }
