@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod access_log;
 mod admin;
 mod agent_auth;
 mod agent_life;

@@ -14,8 +14,9 @@ pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// The honest request.
 const HONEST: &str = "GET /honest HTTP/1.1\r\nHost: app.localhost\r\n\r\n";
 
-/// What an operator says of the other hosts.
+/// What an operator says of the other hosts. What arrives is compared byte for byte, so no trace with an id by chance begins.
 const POLICIES: &str = "
+traces: { begin: off }
 endpoints:
   - url: http://denied.localhost
     traffic_policy: { on_http_request: [{ actions: [{ type: deny, config: { status_code: 401 } }] }] }
