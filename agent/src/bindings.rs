@@ -3,7 +3,7 @@
 mod policy;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +12,7 @@ use adit_wire::message::{AgentMessage, EndpointSpec, RefusalCode, Refused};
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::policy::Wish;
-use self::policy::{Asked, Wishes};
+use self::policy::{Asked, Updates, Wishes};
 use crate::{
     End, Event,
     agent::BindError,
@@ -38,10 +38,12 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Bindings {
     held: BTreeMap<Key, Binding>,
+    /// Those that stand in the present session.
+    by_id: HashMap<u64, Key>,
     /// Asked in this session and not answered; may name bindings that were closed meanwhile.
     asked: BTreeSet<Key>,
-    /// The number of the last question for another policy.
-    updates: u64,
+    /// Questions for other policies.
+    updates: Updates,
     backoff: Backoff,
     events: Events,
 }
@@ -68,8 +70,9 @@ impl Bindings {
     pub(crate) fn new(backoff: Backoff, events: Events) -> Self {
         Self {
             held: BTreeMap::new(),
+            by_id: HashMap::new(),
             asked: BTreeSet::new(),
-            updates: 0,
+            updates: Updates::default(),
             backoff,
             events,
         }
@@ -102,13 +105,14 @@ impl Bindings {
     /// Asks a new session for everything.
     pub(crate) fn ask_all(&mut self, session: &mut Session) {
         self.asked.clear();
-        let keys: Vec<_> = self.held.keys().copied().collect();
-        for key in keys {
-            if let Some(binding) = self.held.get_mut(&key) {
-                binding.id = None;
-            }
-            self.ask(key, session);
+        self.by_id.clear();
+        self.updates.forget();
+        for (&key, binding) in &mut self.held {
+            binding.id = None;
+            self.asked.insert(key);
+            session.say(binding.question(key));
         }
+        self.publish(session);
     }
 
     /// Asks for one endpoint, unless it has been asked for or stands.
@@ -120,21 +124,10 @@ impl Bindings {
         else {
             return;
         };
-        if !self.asked.insert(key) {
-            return;
+        if self.asked.insert(key) {
+            session.say(binding.question(key));
+            self.publish(session);
         }
-        let mut endpoint = binding.spec.clone();
-        if let Some(granted) = &binding.granted {
-            endpoint.url.clone_from(granted);
-        }
-        if let Some(policy) = binding.wishes.with_bind() {
-            endpoint.traffic_policy = policy;
-        }
-        session.say(AgentMessage::Bind {
-            request: key,
-            endpoint: Box::new(endpoint),
-        });
-        self.publish(session);
     }
 
     /// The gateway serves an endpoint.
@@ -149,6 +142,7 @@ impl Bindings {
         };
         let url = printable(url);
         binding.id = Some(id);
+        self.by_id.insert(id, key);
         binding.granted = Some(url.clone());
         binding.backoff.reset();
         let route = Arc::clone(&binding.route);
@@ -236,10 +230,8 @@ impl Bindings {
             routes.by_id.remove(&id);
         });
         let refused = printable_refusal(refused);
-        let (&key, binding) = self
-            .held
-            .iter_mut()
-            .find(|(_, binding)| binding.id == Some(id))?;
+        let key = self.by_id.remove(&id)?;
+        let binding = self.held.get_mut(&key)?;
         binding.id = None;
         let name = binding.spec.name.clone();
         self.events.tell(Event::Unbound {
@@ -284,6 +276,9 @@ impl Bindings {
         let Some(binding) = self.held.remove(&key) else {
             return;
         };
+        if let Some(id) = binding.id {
+            self.by_id.remove(&id);
+        }
         if let Some(answer) = binding.answer {
             drop(answer.send(Err(BindError::Ended(end.clone()))));
         }
@@ -296,5 +291,24 @@ impl Bindings {
         session
             .routes
             .send_modify(|routes| routes.asked = self.asked.len());
+    }
+}
+
+// === impl Binding ===
+
+impl Binding {
+    /// How the gateway is asked for it.
+    fn question(&mut self, request: Key) -> AgentMessage {
+        let mut endpoint = self.spec.clone();
+        if let Some(granted) = &self.granted {
+            endpoint.url.clone_from(granted);
+        }
+        if let Some(policy) = self.wishes.with_bind() {
+            endpoint.traffic_policy = policy;
+        }
+        AgentMessage::Bind {
+            request,
+            endpoint: Box::new(endpoint),
+        }
     }
 }

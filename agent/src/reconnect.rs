@@ -94,25 +94,25 @@ impl Reconnect {
         loop {
             self.with.events.tell(Event::Connecting);
             self.hello.epoch = now().max(self.hello.epoch + 1);
-            let connecting = Session::connect(self.with.clone(), self.hello.clone());
+            let with = Surroundings {
+                backoff: self.backoff.anew(),
+                ..self.with.clone()
+            };
+            let connecting = Session::connect(with, self.hello.clone());
             let Some(connected) = self.meanwhile(connecting).await else {
                 return End::Closed;
             };
-            let reason = match connected {
+            let (reason, retry_in) = match connected {
                 Ok(session) => {
                     let began = Instant::now();
                     let over = self.serve(session).await;
-                    if began.elapsed() >= LIVED {
+                    let served = began.elapsed();
+                    if served >= LIVED {
                         self.backoff.reset();
                     }
                     match over {
-                        Over::Lost(reason) => reason,
-                        Over::Moved if self.backoff.is_fresh() => {
-                            // A gateway that sends away everybody is not asked in a tight circle.
-                            self.backoff.next();
-                            continue;
-                        }
-                        Over::Moved => "the gateway is going".into(),
+                        Over::Lost(reason) => (reason, self.backoff.next()),
+                        Over::Moved => ("the gateway is going".into(), self.backoff.moved(served)),
                         Over::Refused(refused) => return self.refused(refused),
                         Over::Closed => return End::Closed,
                     }
@@ -120,13 +120,15 @@ impl Reconnect {
                 Err(Unconnected::Refused(refused)) if !refused.retryable => {
                     return self.refused(refused);
                 }
-                Err(error) => error.to_string(),
+                Err(error) => (error.to_string(), self.backoff.next()),
             };
-            let retry_in = self.backoff.next();
-            self.state.send_replace(State::Connecting);
-            self.with
-                .events
-                .tell(Event::Disconnected { reason, retry_in });
+            // Whoever changes places is not lost.
+            if !self.backoff.is_in_a_hurry() {
+                self.state.send_replace(State::Connecting);
+                self.with
+                    .events
+                    .tell(Event::Disconnected { reason, retry_in });
+            }
             if self.meanwhile(sleep(retry_in)).await.is_none() {
                 return End::Closed;
             }

@@ -39,6 +39,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     pub(crate) gateway: Arc<Gateway>,
+    /// Of the lanes beside the first.
     pub(crate) backoff: Backoff,
     pub(crate) running: Running,
     pub(crate) events: Events,

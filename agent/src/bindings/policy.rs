@@ -1,6 +1,6 @@
 //! Another traffic policy for an endpoint: wished for, asked for, taken over or refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use adit_wire::{
     limits::UPDATE_SINCE,
@@ -29,6 +29,13 @@ pub(crate) struct Wish {
 pub(super) struct Wishes {
     asked: Option<(Asked, Wish)>,
     waiting: Option<Wish>,
+}
+
+/// The questions of the present session that have no answer yet.
+#[derive(Debug, Default)]
+pub(super) struct Updates {
+    last: u64,
+    asked: HashMap<u64, Key>,
 }
 
 /// The message that a wish was sent in.
@@ -65,7 +72,7 @@ impl Bindings {
 
     /// The gateway has taken a policy over.
     pub(crate) fn updated(&mut self, request: u64, session: &mut Session) {
-        if let Some((key, binding, wish)) = asked_for(&mut self.held, request) {
+        if let Some((key, binding, wish)) = self.updates.answered(&mut self.held, request) {
             binding.accept(wish, &self.events);
             self.ask_for_policy(key, session);
         }
@@ -73,7 +80,7 @@ impl Bindings {
 
     /// The gateway has not taken a policy over.
     pub(crate) fn update_refused(&mut self, request: u64, refused: Refused, session: &mut Session) {
-        if let Some((key, binding, wish)) = asked_for(&mut self.held, request) {
+        if let Some((key, binding, wish)) = self.updates.answered(&mut self.held, request) {
             binding.reject(wish, refused, &self.events);
             self.ask_for_policy(key, session);
         }
@@ -93,22 +100,41 @@ impl Bindings {
         if session.version < UPDATE_SINCE {
             return binding.reject(wish, too_old(), &self.events);
         }
-        self.updates += 1;
+        let request = self.updates.number(key);
         session.say(AgentMessage::Update {
-            request: self.updates,
+            request,
             endpoint,
             traffic_policy: wish.policy(),
         });
-        binding.wishes.asked = Some((Asked::Update(self.updates), wish));
+        binding.wishes.asked = Some((Asked::Update(request), wish));
     }
 }
 
-/// The binding whose wish was asked for under this number.
-fn asked_for(held: &mut BTreeMap<Key, Binding>, request: u64) -> Option<(Key, &mut Binding, Wish)> {
-    held.iter_mut().find_map(|(&key, binding)| {
+// === impl Updates ===
+
+impl Updates {
+    fn number(&mut self, key: Key) -> u64 {
+        self.last += 1;
+        self.asked.insert(self.last, key);
+        self.last
+    }
+
+    /// The binding whose wish was asked for under this number.
+    fn answered<'a>(
+        &mut self,
+        held: &'a mut BTreeMap<Key, Binding>,
+        request: u64,
+    ) -> Option<(Key, &'a mut Binding, Wish)> {
+        let key = self.asked.remove(&request)?;
+        let binding = held.get_mut(&key)?;
         let wish = binding.wishes.answered(Asked::Update(request))?;
         Some((key, binding, wish))
-    })
+    }
+
+    /// The session is another one.
+    pub(super) fn forget(&mut self) {
+        self.asked.clear();
+    }
 }
 
 // === impl Binding ===

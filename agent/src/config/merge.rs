@@ -1,5 +1,7 @@
 //! Several files as one: later wins, maps merge by key, lists are replaced, endpoints by name.
 
+use std::collections::HashMap;
+
 use super::file::{AgentText, EndpointText, File, UpstreamText};
 
 pub(super) fn merge(earlier: &mut File, later: File) {
@@ -7,13 +9,13 @@ pub(super) fn merge(earlier: &mut File, later: File) {
     if let Some(agent) = later.agent {
         earlier.agent.get_or_insert_default().take_fields(agent);
     }
+    let known = earlier.endpoints.iter().enumerate();
+    let known: HashMap<_, _> = known.map(|(at, one)| (one.name.clone(), at)).collect();
     for endpoint in later.endpoints {
-        match earlier
-            .endpoints
-            .iter_mut()
-            .find(|known| known.name == endpoint.name)
-        {
+        let place = known.get(&endpoint.name);
+        match place.and_then(|&at| earlier.endpoints.get_mut(at)) {
             Some(known) => known.merge(endpoint),
+            // No file has two of one name.
             None => earlier.endpoints.push(endpoint),
         }
     }

@@ -155,6 +155,51 @@ async fn a_gateway_that_is_going_is_left_at_once_and_finishes_its_streams() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_being_replaced_is_asked_until_the_new_one_answers() {
+    let gateway = MiniGateway::start().await;
+    // The usual waits would be longer than any test.
+    let (least, most) = (Duration::from_secs(600), Duration::from_secs(600));
+    let agent = gateway
+        .agent()
+        .backoff(least, most)
+        .connect()
+        .await
+        .unwrap();
+    let mut events = agent.events();
+    let (_, mut old) = gateway.session().await;
+    let upstream = Upstream::parse(&echo().await.to_string()).unwrap();
+    let (forwarder, _) = tokio::join!(
+        agent.forward(EndpointOptions::new("web"), upstream),
+        old.grant(7, "https://web.example.com")
+    );
+    let drain = || GatewayMessage::Drain {
+        deadline_ms: 60_000,
+    };
+    old.say(drain()).await;
+    // The old process again, which lets nobody in any more.
+    let refused = refusal(RefusalCode::Unavailable, true);
+    gateway
+        .greeted()
+        .await
+        .answer(Answer::Refused(refused))
+        .await;
+    // A listener that is closed before anybody was let in.
+    drop(gateway.accept_tls().await);
+    // The old process, which learns at this moment that it is to go.
+    let (_, other) = gateway.session().await;
+    other.say(drain()).await;
+    let (_, mut new) = gateway.session().await;
+    new.grant(7, "https://web.example.com").await;
+    echoes(&new).await;
+    echoes(&old).await;
+    assert_eq!(forwarder.unwrap().url(), "https://web.example.com");
+    // Nobody was told of a loss, because there was none.
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, Event::Disconnected { .. }), "{event:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_agent_that_nobody_holds_ends() {
     let (_gateway, agent, peer, forwarder) = forwarding("1").await;
     drop((agent, forwarder));
