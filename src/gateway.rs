@@ -174,7 +174,7 @@ async fn reload(gateway: &adit_gateway::Gateway) {
         ),
         Err(_) => tracing::warn!(
             obj = "gateway",
-            "the configuration was read again and is not right; the policies in use stay"
+            "the configuration was read again and is not right; everything stays as it was"
         ),
     }
 }

@@ -157,8 +157,11 @@ impl Edge {
             .set(limits.connections, limits.connections_per_ip);
         self.handshakes
             .set(limits.handshakes, limits.handshakes_per_ip);
-        self.sessions.set_limit(limits.sessions);
+        let (sessions, dial_timeout) = (limits.sessions, limits.dial_timeout.0);
         self.limits.store(Arc::new(limits));
+        self.sessions.set_limit(sessions);
+        // After the limits are there for those who come: none is left out.
+        self.sessions.set_dial_timeout(dial_timeout);
     }
 
     /// Whether an address is a proxy of the operator's.

@@ -265,11 +265,11 @@ impl Gateway {
         self.edge.limits().shutdown_deadline.0
     }
 
-    /// Reads `gateway.yaml` and its policy files again, as it also happens when they change. Policies are
-    /// swapped all at once, or none is; running exchanges keep those that they began with.
+    /// Reads `gateway.yaml` and the files it names again, as it also happens when they change. What differs is
+    /// swapped all at once, or nothing is; running exchanges keep the policies that they began with.
     ///
     /// # Errors
-    /// When a file has a mistake. It was logged, and the policies in use stay.
+    /// When a file has a mistake. It was logged, and everything stays as it was.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         self.reopen_logs();
         match &self.reloader {

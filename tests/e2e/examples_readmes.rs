@@ -163,7 +163,7 @@ impl Session {
         if command.starts_with("sed ") {
             let gateway = self.running.first_mut().expect("a gateway runs");
             gateway
-                .wait_for_line(|line| line.contains("policies reloaded"))
+                .wait_for_line(|line| line.contains("configuration reloaded"))
                 .await;
         }
     }

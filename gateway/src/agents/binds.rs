@@ -80,6 +80,7 @@ impl Binds {
                         return Some(refused);
                     }
                 },
+                () = self.session.expelled.notified() => self.expelled().await,
                 _ = sweep.tick() => self.held.values().for_each(|held| held.member.sweep()),
             }
         }
@@ -111,6 +112,26 @@ impl Binds {
             }
         }
         self.edge.review();
+    }
+
+    /// Tells the agent of endpoints that it may not share any longer. It asks again from time to time.
+    async fn expelled(&mut self) {
+        let held = self.held.extract_if(|_, held| held.member.is_retired());
+        let expelled: Vec<_> = held.collect();
+        for (endpoint, held) in expelled {
+            info!(agent = %self.session.owner, url = %held.url, "endpoint taken away");
+            let refused = Refused {
+                code: RefusalCode::Taken,
+                reason: format!(
+                    "{} is not declared in gateway.yaml any more, and another agent serves it; if both should, both \
+                     need pooling_enabled (ERR_ADIT_334)",
+                    held.url
+                ),
+                retryable: true,
+            };
+            let message = GatewayMessage::Unbound { endpoint, refused };
+            self.session.tell(message).await;
+        }
     }
 
     /// Takes everything away.

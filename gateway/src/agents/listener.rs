@@ -92,12 +92,14 @@ async fn begin(core: &Core, tls: &mut AgentTls, hello: Hello) -> Result<Begun, R
     let join_key = terms.join_key.clone();
     let session = Arc::new(Session::new(terms, say));
     edge.sessions.enter(&session)?;
+    // The limits may have changed before the session could be found.
+    session.set_dial_timeout(edge.limits().dial_timeout.0);
     let welcome = Answer::Welcome(Welcome {
         version,
         session: session.id,
         lanes: lane_count,
         join_key,
-        heartbeat: edge.heartbeat(),
+        heartbeat: session.heartbeat(|| edge.heartbeat()),
         server: concat!("adit/", env!("CARGO_PKG_VERSION")).into(),
     });
     if frame::write(tls, &welcome, GREETING_FRAME).await.is_err() {
@@ -193,7 +195,7 @@ async fn run_first(
     let (hear, mut heard) = mpsc::channel::<AgentMessage>(16);
     let mut control = pin!(control(
         stream,
-        core.edge.heartbeat(),
+        session.heartbeat(|| core.edge.heartbeat()),
         &session.pulse,
         say,
         hear
@@ -238,8 +240,9 @@ async fn run_further(
     let (_hold, say) = mpsc::channel::<Nothing>(1);
     let (hear, _unused) = mpsc::channel::<Nothing>(1);
     let pulse = adit_wire::Pulse::new();
+    let heartbeat = session.heartbeat(|| core.edge.heartbeat());
     tokio::select! {
-        why = control(stream, core.edge.heartbeat(), &pulse, say, hear) => {
+        why = control(stream, heartbeat, &pulse, say, hear) => {
             debug!(session = session.id, %why, "a lane ended");
         }
         () = session.end.cancelled() => {}

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use adit_wire::message::{GatewayMessage, RefusalCode, Refused};
@@ -48,6 +49,13 @@ impl Registry {
     /// How many there may be from now on. Those that are more than that stay.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.lock().limit = limit;
+    }
+
+    /// How long opening a stream may take from now on, in all sessions.
+    pub(crate) fn set_dial_timeout(&self, timeout: Duration) {
+        let inside = self.lock();
+        let sessions = inside.sessions.values();
+        sessions.for_each(|session| session.set_dial_timeout(timeout));
     }
 
     /// Takes a session in and closes the older one of the same agent, if there is one.
@@ -125,7 +133,7 @@ impl Registry {
         for session in sessions {
             // One that does not listen finds out when its connection closes.
             let told = session.tell(GatewayMessage::Drain { deadline_ms });
-            drop(tokio::time::timeout(std::time::Duration::from_millis(100), told).await);
+            drop(tokio::time::timeout(Duration::from_millis(100), told).await);
         }
     }
 
@@ -150,8 +158,6 @@ fn unavailable(reason: &str) -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use adit_wire::message::Token;
     use tokio::sync::mpsc;
 

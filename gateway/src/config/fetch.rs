@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 /// `http-request` may ask no other server than those under `allow`. Identity providers and servers of keys, which an
 /// operator or an endpoint's owner names in a policy, may be asked without being listed if they speak https and have
 /// public addresses; listed, they may speak http, and with `allow_private` be anywhere.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fetch {
     /// Servers outside: `api.example.com`, `api.example.com:8443`, `*.example.com`. Without a port, the scheme's own.

@@ -6,7 +6,7 @@ use adit_policy::{go_duration::GoDuration, size::Size};
 use serde::Deserialize;
 
 /// Every limit with its default. Durations are written like `30s`, sizes like `64KiB`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of a request's head (HTTP/1.1) or header list (HTTP/2). More gets 431.

@@ -1,6 +1,7 @@
 //! `gateway.yaml`: what the operator wrote, and where each mistake in it stands.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -33,7 +34,7 @@ pub use secrets::Vault;
 pub(crate) use secrets::{Kept, Name, folder};
 pub use traces::{Begin, Traces};
 
-use crate::{agents::Acl, secrets::Vaults, token::TokenHash};
+use crate::{agents::Acl, front::tls::TlsError, secrets::Vaults, token::TokenHash};
 
 /// The gateway's configuration file.
 #[derive(Debug, Deserialize)]
@@ -99,7 +100,7 @@ pub struct Tls {
 }
 
 /// One certificate on disk. Relative paths start at the configuration file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateEntry {
     /// PEM file with the chain, leaf first.
@@ -172,6 +173,9 @@ pub enum ConfigError {
         /// The phase that never runs there.
         misplaced: Misplaced,
     },
+    /// A certificate, its key, or a file of authorities cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Two parts of the file contradict each other.
     #[error("{path}: {message}")]
     Contradiction {
@@ -251,15 +255,9 @@ impl Config {
                  key: key.pem }] }`, or `tls: { local_ca: true }` for development"
                 .into());
         }
-        for (index, agent) in self.agents.iter().enumerate() {
-            if self
-                .agents
-                .iter()
-                .take(index)
-                .any(|other| other.name == agent.name)
-            {
-                return Err(format!("agents: the name `{}` stands twice", agent.name));
-            }
+        let mut names = HashSet::new();
+        if let Some(twice) = self.agents.iter().find(|agent| !names.insert(&agent.name)) {
+            return Err(format!("agents: the name `{}` stands twice", twice.name));
         }
         for entry in &self.endpoints {
             if entry.traffic_policy.is_some() && entry.traffic_policy_file.is_some() {
@@ -269,15 +267,10 @@ impl Config {
                 ));
             }
         }
-        for (index, entry) in self.endpoints.iter().enumerate() {
-            if self
-                .endpoints
-                .iter()
-                .take(index)
-                .any(|other| other.place() == entry.place())
-            {
-                return Err(format!("endpoints: the url {} stands twice", entry.url));
-            }
+        let mut places = HashSet::new();
+        let mut endpoints = self.endpoints.iter();
+        if let Some(twice) = endpoints.find(|entry| !places.insert(entry.place())) {
+            return Err(format!("endpoints: the url {} stands twice", twice.url));
         }
         Ok(())
     }

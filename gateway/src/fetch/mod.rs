@@ -17,6 +17,7 @@ use adit_policy::{
     endpoint_url::{EndpointUrl, HostPattern, Scheme},
     env::{Env, Fetch, FetchError, Fetched, Log, ToFetch},
 };
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Uri, header};
@@ -38,9 +39,9 @@ mod own;
 mod tests;
 mod trust;
 
+pub(crate) use outside::Outside;
 pub(crate) use own::{Asked, serve};
 
-use self::outside::Outside;
 use crate::{config, edge::Edge, front::tls::TlsError, work::Workers};
 
 /// So many requests may lie inside each other, each sent by the policy that looks at the one before.
@@ -58,7 +59,8 @@ pub(crate) struct Fetcher {
 }
 
 struct Shared {
-    outside: Outside,
+    /// The way to servers outside as it is now; who is on it stays on it.
+    outside: ArcSwap<Outside>,
     /// Set once it is there: policies are built before it.
     edge: OnceLock<Weak<Edge>>,
 }
@@ -85,14 +87,27 @@ impl Fetcher {
     /// # Errors
     /// When a file under `ca_files` cannot be used.
     pub(crate) fn new(config: &config::Fetch) -> Result<Self, TlsError> {
-        let outside = Outside::new(config.clone())?;
+        let outside = Self::read(config)?;
         Ok(Self {
             shared: Arc::new(Shared {
-                outside,
+                outside: ArcSwap::from_pointee(outside),
                 edge: OnceLock::new(),
             }),
             hops: 0,
         })
+    }
+
+    /// What it takes to follow other settings.
+    ///
+    /// # Errors
+    /// When a file under `ca_files` cannot be used.
+    pub(crate) fn read(config: &config::Fetch) -> Result<Outside, TlsError> {
+        Outside::new(config.clone())
+    }
+
+    /// Follows other settings from now on.
+    pub(crate) fn set(&self, outside: Outside) {
+        self.shared.outside.store(Arc::new(outside));
     }
 
     /// The environment of a gateway's policies.
@@ -133,7 +148,7 @@ impl Fetcher {
             return Ok(fetched(head, body, None, began));
         }
         drop(edge);
-        ask_outside(&self.shared.outside, &target, request, began).await
+        ask_outside(&self.shared.outside.load_full(), &target, request, began).await
     }
 }
 

@@ -20,7 +20,7 @@ use super::{Target, address, dial::dial, trust::Trust};
 use crate::{config, front::tls::TlsError, pools::endpoints::is_internal};
 
 /// The way to servers outside.
-pub(super) struct Outside {
+pub(crate) struct Outside {
     config: config::Fetch,
     names: Box<dyn Names>,
     trust: Trust,

@@ -2,23 +2,23 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use adit_policy::canonical::Host;
 use adit_wire::limits::ALPN;
+use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::ResolvesServerCert,
     sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
 
-use super::local_ca::LocalCa;
+use super::{certificate::Certificate, local_ca::LocalCa};
 use crate::config::CertificateEntry;
 
 /// Why a certificate cannot be used.
@@ -51,12 +51,29 @@ pub enum TlsError {
 /// Every certificate, ready to serve.
 #[derive(Debug)]
 pub(crate) struct Certificates {
+    /// Those of files, as they are now.
+    table: ArcSwap<Table>,
+    local_ca: Option<LocalCa>,
+}
+
+/// The certificates of files at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
     /// By exact name, and by `*.` name without its first label.
     exact: HashMap<Host, Arc<Identity>>,
     wildcard: HashMap<Host, Arc<Identity>>,
-    /// The first of the file: for clients that name nobody.
-    default: Option<Arc<Identity>>,
-    local_ca: Option<LocalCa>,
+    /// In the order of the configuration. The first one is for clients that name nobody.
+    all: Vec<Certificate>,
+}
+
+/// When a certificate ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    /// Its file.
+    pub(crate) file: PathBuf,
+    /// The hosts it is for.
+    pub(crate) names: Vec<String>,
+    pub(crate) not_after: SystemTime,
 }
 
 /// One certificate in its two roles. They share no session cache: a session begun as one cannot be
@@ -67,24 +84,64 @@ pub(crate) struct Identity {
     agents: Arc<ServerConfig>,
 }
 
+/// How long before its end a certificate should have been renewed.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+// === impl Expiry ===
+
+impl Expiry {
+    /// Whether it is time to renew it, or too late.
+    pub(crate) fn is_soon(&self, now: SystemTime) -> bool {
+        self.not_after < now + SOON
+    }
+}
+
 // === impl Certificates ===
 
 impl Certificates {
     /// Loads what the configuration names.
+    ///
+    /// # Errors
+    /// When a file cannot be used.
     pub(crate) fn load(
         entries: &[CertificateEntry],
         local_ca: Option<LocalCa>,
     ) -> Result<Self, TlsError> {
-        let mut all = Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
-            default: None,
+        let table = Table::read(entries, &Table::default())?;
+        Ok(Self {
+            table: ArcSwap::from_pointee(table),
             local_ca,
-        };
-        for entry in entries {
-            all.add(entry)?;
+        })
+    }
+
+    /// Reads what the configuration names now. Nothing is changed by it yet.
+    ///
+    /// # Errors
+    /// When a file cannot be used.
+    pub(crate) fn read(&self, entries: &[CertificateEntry]) -> Result<Table, TlsError> {
+        Table::read(entries, &self.table.load())
+    }
+
+    /// Answers handshakes that begin from now on with these. Tells the files of those that are new, other or gone.
+    pub(crate) fn set(&self, table: Table) -> Vec<PathBuf> {
+        let changed = table.differs_from(&self.table.load());
+        if !changed.is_empty() {
+            self.table.store(Arc::new(table));
         }
-        Ok(all)
+        changed
+    }
+
+    /// When those of files end, as far as that can be read.
+    pub(crate) fn expiries(&self) -> Vec<Expiry> {
+        let table = self.table.load();
+        let all = table.all.iter().filter_map(|one| {
+            Some(Expiry {
+                file: one.entry.cert.clone(),
+                names: one.names.clone(),
+                not_after: one.not_after?,
+            })
+        });
+        all.collect()
     }
 
     /// What a client that asks for this name is answered with. `None` ends the handshake.
@@ -100,48 +157,67 @@ impl Certificates {
     }
 
     fn identity(&self, sni: Option<&Host>) -> Option<Arc<Identity>> {
-        let Some(name) = sni else {
-            // Agents and health checks that connect by address name nobody.
-            return self
-                .default
-                .clone()
-                .or_else(|| self.local_ca.as_ref()?.default_identity());
-        };
-        if let Some(identity) = self.exact.get(name) {
-            return Some(Arc::clone(identity));
+        let local_ca = self.local_ca.as_ref();
+        match (self.table.load().identity(sni), sni) {
+            (Some(identity), _) => Some(identity),
+            (None, Some(name)) => local_ca?.identity(name),
+            (None, None) => local_ca?.default_identity(),
         }
-        let parent = name.as_str().split_once('.').map(|(_, parent)| parent);
-        if let Some(identity) = parent.and_then(|parent| self.wildcard.get(parent)) {
-            return Some(Arc::clone(identity));
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    fn read(entries: &[CertificateEntry], known: &Self) -> Result<Self, TlsError> {
+        let mut own = Self::default();
+        for entry in entries {
+            own.add(Certificate::read(entry, &known.all)?);
         }
-        self.local_ca.as_ref()?.identity(name)
+        Ok(own)
     }
 
-    fn add(&mut self, entry: &CertificateEntry) -> Result<(), TlsError> {
-        let chain = read_chain(&entry.cert)?;
-        let key = PrivateKeyDer::from_pem_file(&entry.key).map_err(|error| TlsError::File {
-            path: entry.key.clone(),
-            reason: format!("no private key in PEM form: {error}"),
-        })?;
-        let unusable = |source| TlsError::Unusable {
-            path: entry.cert.clone(),
-            source,
-        };
-        let certified =
-            CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(unusable)?;
-        let names = names(&certified, &entry.cert)?;
-        let identity = Arc::new(Identity::new(certified).map_err(unusable)?);
-        for name in names {
+    fn add(&mut self, certificate: Certificate) {
+        for name in &certificate.names {
             let (map, name) = match name.strip_prefix("*.") {
                 Some(parent) => (&mut self.wildcard, parent),
                 None => (&mut self.exact, name.as_str()),
             };
             if let Ok(host) = Host::parse(name) {
-                map.entry(host).or_insert_with(|| Arc::clone(&identity));
+                map.entry(host)
+                    .or_insert_with(|| Arc::clone(&certificate.identity));
             }
         }
-        self.default.get_or_insert(identity);
-        Ok(())
+        self.all.push(certificate);
+    }
+
+    fn identity(&self, sni: Option<&Host>) -> Option<Arc<Identity>> {
+        let Some(name) = sni else {
+            // Agents and health checks that connect by address name nobody.
+            return self.all.first().map(|first| Arc::clone(&first.identity));
+        };
+        if let Some(identity) = self.exact.get(name) {
+            return Some(Arc::clone(identity));
+        }
+        let (_, parent) = name.as_str().split_once('.')?;
+        self.wildcard.get(parent).map(Arc::clone)
+    }
+
+    /// The files of certificates that only one of the two has, or at another place in the order.
+    fn differs_from(&self, other: &Self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for at in 0..self.all.len().max(other.all.len()) {
+            let pair = [self.all.get(at), other.all.get(at)];
+            let [new, old] =
+                pair.map(|one| one.map(|one| (&one.entry, Arc::as_ptr(&one.identity))));
+            if new != old {
+                let entries = [new, old].into_iter().flatten();
+                files.extend(entries.map(|(entry, _)| entry.cert.clone()));
+            }
+        }
+        files.sort();
+        files.dedup();
+        files
     }
 }
 
@@ -183,35 +259,4 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::LazyLock<Arc<CryptoProvider>> =
         std::sync::LazyLock::new(|| Arc::new(ring::default_provider()));
     Arc::clone(&PROVIDER)
-}
-
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bad = |reason: String| TlsError::File {
-        path: path.to_owned(),
-        reason,
-    };
-    let pem = fs::read(path).map_err(|error: io::Error| bad(error.to_string()))?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| bad(format!("no certificate in PEM form: {error}")))?;
-    if chain.is_empty() {
-        return Err(bad("no certificate in PEM form".into()));
-    }
-    Ok(chain)
-}
-
-fn names(certified: &CertifiedKey, path: &Path) -> Result<Vec<String>, TlsError> {
-    let bad = |reason: String| TlsError::File {
-        path: path.to_owned(),
-        reason,
-    };
-    let leaf = certified
-        .end_entity_cert()
-        .map_err(|error| bad(error.to_string()))?;
-    let parsed = webpki::EndEntityCert::try_from(leaf).map_err(|error| bad(error.to_string()))?;
-    let names: Vec<_> = parsed.valid_dns_names().map(str::to_owned).collect();
-    if names.is_empty() {
-        return Err(bad("the certificate names no host (subjectAltName)".into()));
-    }
-    Ok(names)
 }

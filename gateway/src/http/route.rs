@@ -21,7 +21,7 @@ use super::{
 use crate::{
     edge::Edge,
     front::io::{Connection, connection},
-    pools::endpoints::{Endpoint, Routes},
+    pools::{endpoints::Endpoint, routes::Routes},
 };
 
 /// Fills `exchange.routed`, or says what is answered instead.

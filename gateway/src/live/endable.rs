@@ -17,7 +17,7 @@ use super::Passed;
 use crate::{
     edge::Edge,
     front::ending::{Closing, Ending},
-    pools::endpoints::Routes,
+    pools::routes::Routes,
 };
 
 /// How long a call of gRPC that was let in by an older policy may take to end by itself: a short one cannot be told from

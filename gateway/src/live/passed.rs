@@ -5,10 +5,7 @@ use std::sync::Arc;
 use adit_policy::Policy;
 
 use super::Why;
-use crate::pools::{
-    endpoints::{Endpoint, Routes},
-    member::Member,
-};
+use crate::pools::{endpoints::Endpoint, member::Member, routes::Routes};
 
 /// A place that an exchange has passed, with the policy that stood there, if any.
 #[derive(Debug)]

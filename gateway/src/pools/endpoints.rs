@@ -1,22 +1,23 @@
-//! Every endpoint by host, in one snapshot that exchanges hold on to.
+//! The endpoints there are, and the one place that changes them.
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use adit_policy::{
     Policy,
-    canonical::Host,
-    endpoint_url::{EndpointUrl, HostPattern, Scheme},
+    endpoint_url::{EndpointUrl, HostPattern},
 };
 use arc_swap::{ArcSwap, Guard};
 use ring::digest::{SHA256, digest};
+use tokio::time::Instant;
 
 use super::{
     member::Member,
     pool::{Pool, Taken},
+    routes::Routes,
     session::Session,
 };
 use crate::{config, counts::Counts};
@@ -42,20 +43,6 @@ pub(crate) struct Endpoint {
     pub(crate) pool: Arc<Pool>,
 }
 
-/// All endpoints at one moment.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Routes {
-    https: Table,
-    http: Table,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Table {
-    exact: HashMap<Host, Arc<Endpoint>>,
-    /// By the name behind `*.`.
-    wildcard: HashMap<Host, Arc<Endpoint>>,
-}
-
 /// The current [`Routes`], and the one place that changes them.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
@@ -64,8 +51,11 @@ pub(crate) struct Endpoints {
     pub(crate) agents: Arc<Counts>,
     /// What happens to requests that are for no endpoint.
     pub(crate) nowhere: Counts,
-    changing: Mutex<()>,
+    changing: Mutex<Lost>,
 }
+
+/// URLs that lost their last agent, the first of them first. Some may be back.
+type Lost = VecDeque<(Instant, EndpointUrl)>;
 
 /// A URL that the configuration names.
 #[derive(Debug, Clone)]
@@ -87,80 +77,6 @@ pub(crate) enum BindError {
     Kind,
 }
 
-// === impl Routes ===
-
-impl Routes {
-    /// The endpoint that answers for a canonical host. An exact name beats a wildcard, and a longer
-    /// wildcard a shorter one. Internal ones are not found: no client gets to them.
-    pub(crate) fn find(&self, scheme: Scheme, host: &str) -> Option<&Arc<Endpoint>> {
-        match is_internal(host) {
-            true => None,
-            false => self.find_any(scheme, host),
-        }
-    }
-
-    /// The same for the gateway itself, which gets to internal ones, too.
-    pub(crate) fn find_any(&self, scheme: Scheme, host: &str) -> Option<&Arc<Endpoint>> {
-        let table = self.table(scheme)?;
-        if let Some(endpoint) = table.exact.get(host) {
-            return Some(endpoint);
-        }
-        let mut rest = host;
-        while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(endpoint) = table.wildcard.get(parent) {
-                return Some(endpoint);
-            }
-            rest = parent;
-        }
-        None
-    }
-
-    /// The endpoint of exactly this URL.
-    pub(crate) fn at(&self, url: &EndpointUrl) -> Option<&Arc<Endpoint>> {
-        let table = self.table(url.scheme)?;
-        match &url.host {
-            HostPattern::Exact(host) => table.exact.get(host),
-            HostPattern::Wildcard(host) => table.wildcard.get(host),
-            HostPattern::Random => None,
-        }
-    }
-
-    /// Every endpoint that is declared or has members.
-    pub(crate) fn online(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        [&self.https, &self.http]
-            .into_iter()
-            .flat_map(|table| table.exact.values().chain(table.wildcard.values()))
-            .filter(|endpoint| endpoint.declared || !endpoint.pool.is_empty())
-    }
-
-    fn table(&self, scheme: Scheme) -> Option<&Table> {
-        match scheme {
-            Scheme::Https => Some(&self.https),
-            Scheme::Http => Some(&self.http),
-            Scheme::Tcp | Scheme::Tls => None,
-        }
-    }
-
-    fn slot(&mut self, url: &EndpointUrl) -> Option<(&mut HashMap<Host, Arc<Endpoint>>, Host)> {
-        let table = match url.scheme {
-            Scheme::Https => &mut self.https,
-            Scheme::Http => &mut self.http,
-            Scheme::Tcp | Scheme::Tls => return None,
-        };
-        match &url.host {
-            HostPattern::Exact(host) => Some((&mut table.exact, host.clone())),
-            HostPattern::Wildcard(host) => Some((&mut table.wildcard, host.clone())),
-            HostPattern::Random => None,
-        }
-    }
-
-    fn all(&mut self) -> impl Iterator<Item = &mut HashMap<Host, Arc<Endpoint>>> {
-        [&mut self.https, &mut self.http]
-            .into_iter()
-            .flat_map(|table| [&mut table.exact, &mut table.wildcard])
-    }
-}
-
 // === impl Endpoint ===
 
 impl Endpoint {
@@ -172,7 +88,8 @@ impl Endpoint {
         }
     }
 
-    fn new(url: EndpointUrl, counts: Arc<Counts>, pool: config::Pool) -> Self {
+    /// One that only agents know.
+    pub(super) fn of_agents(url: EndpointUrl, counts: Arc<Counts>) -> Self {
         Self {
             id: id(&url),
             url,
@@ -180,7 +97,26 @@ impl Endpoint {
             normalize_paths: false,
             declared: false,
             counts,
-            pool: Arc::new(Pool::new(pool)),
+            pool: Arc::new(Pool::new(config::Pool::default())),
+        }
+    }
+
+    /// As the configuration wants it; its members stay.
+    fn declared(&self, entry: Declared) -> Self {
+        if entry.pool != **self.pool.settings() {
+            self.pool.set_settings(entry.pool);
+        }
+        Self {
+            id: Arc::clone(&self.id),
+            url: entry.url,
+            policy: entry.policy,
+            normalize_paths: entry.normalize_paths,
+            declared: true,
+            counts: match self.declared {
+                true => Arc::clone(&self.counts),
+                false => Arc::default(),
+            },
+            pool: Arc::clone(&self.pool),
         }
     }
 }
@@ -202,30 +138,14 @@ fn id(url: &EndpointUrl) -> Arc<str> {
 impl Endpoints {
     /// Starts with what the configuration declares.
     pub(crate) fn declare(declared: Vec<Declared>) -> Self {
-        let mut routes = Routes::default();
-        for entry in declared {
-            let Declared {
-                url,
-                policy,
-                normalize_paths,
-                pool,
-            } = entry;
-            if let Some((map, host)) = routes.slot(&url) {
-                let endpoint = Endpoint {
-                    policy,
-                    normalize_paths,
-                    declared: true,
-                    ..Endpoint::new(url, Arc::default(), pool)
-                };
-                map.insert(host, Arc::new(endpoint));
-            }
-        }
-        Self {
-            current: ArcSwap::from_pointee(routes),
+        let own = Self {
+            current: ArcSwap::default(),
             agents: Arc::default(),
             nowhere: Counts::default(),
-            changing: Mutex::new(()),
-        }
+            changing: Mutex::default(),
+        };
+        own.redeclare(declared, &[]);
+        own
     }
 
     /// The routes of this moment.
@@ -233,20 +153,44 @@ impl Endpoints {
         self.current.load()
     }
 
-    /// Gives declared endpoints other policies, all in one step. Exchanges that run keep those they have.
-    pub(crate) fn set_policies(&self, changed: Vec<Declared>) {
-        let _one_at_a_time = self.turn();
-        self.change(|routes| {
-            for Declared { url, policy, .. } in changed {
-                let Some((map, host)) = routes.slot(&url) else {
-                    continue;
-                };
-                if let Some(known) = map.get_mut(&host) {
-                    let endpoint = Endpoint::clone(known);
-                    *known = Arc::new(Endpoint { policy, ..endpoint });
-                }
+    /// Takes endpoints up into the configuration, or changes what it says of them, and takes others out of it, all in
+    /// one step. Exchanges that run keep what they have.
+    ///
+    /// What is taken out stays the agents' own, as if they had bound it without the configuration: if they share it, or
+    /// there is only one of them. Members that may not be there any more are taken out of their pool and returned.
+    pub(crate) fn redeclare(
+        &self,
+        declared: Vec<Declared>,
+        removed: &[EndpointUrl],
+    ) -> Vec<Arc<Member>> {
+        let mut lost = self.turn();
+        let mut routes = Routes::clone(&self.current.load());
+        let mut expelled = Vec::new();
+        for entry in declared {
+            let endpoint = match routes.at(&entry.url) {
+                Some(known) => known.declared(entry),
+                None => Endpoint::of_agents(entry.url.clone(), Arc::default()).declared(entry),
+            };
+            routes.put(Arc::new(endpoint));
+        }
+        for url in removed {
+            let Some(known) = routes.at(url).filter(|known| known.declared) else {
+                continue;
+            };
+            expelled.extend(known.pool.leave_to_agents());
+            if known.pool.is_empty() {
+                routes.take_out(url);
+                continue;
             }
-        });
+            let endpoint = Endpoint {
+                pool: Arc::clone(&known.pool),
+                ..Endpoint::of_agents(url.clone(), Arc::clone(&self.agents))
+            };
+            routes.put(Arc::new(endpoint));
+        }
+        forget(&mut lost, &mut routes);
+        self.current.store(Arc::new(routes));
+        expelled
     }
 
     /// Lets a member serve a URL. Sessions it displaces are returned, to be closed.
@@ -256,62 +200,59 @@ impl Endpoints {
         member: &Arc<Member>,
         stale_after: Duration,
     ) -> Result<Vec<Arc<Session>>, BindError> {
-        let _one_at_a_time = self.turn();
+        let mut lost = self.turn();
         if let Some(known) = self.current.load().at(url) {
             let joined = known.pool.join(member, known.declared, stale_after);
             return joined.map_err(|Taken { by }| BindError::Taken { by });
         }
-        let endpoint = Endpoint::new(
-            url.clone(),
-            Arc::clone(&self.agents),
-            config::Pool::default(),
-        );
+        let endpoint = Endpoint::of_agents(url.clone(), Arc::clone(&self.agents));
         endpoint
             .pool
             .join(member, false, stale_after)
             .map_err(|Taken { by }| BindError::Taken { by })?;
-        self.change(|routes| {
-            let (map, host) = routes.slot(url).ok_or(BindError::Kind)?;
-            map.insert(host, Arc::new(endpoint));
-            Ok(Vec::new())
-        })
+        let mut routes = Routes::clone(&self.current.load());
+        if !routes.put(Arc::new(endpoint)) {
+            return Err(BindError::Kind);
+        }
+        forget(&mut lost, &mut routes);
+        self.current.store(Arc::new(routes));
+        Ok(Vec::new())
     }
 
     /// Takes a member out. `lost` tells a broken session from an endpoint that was given back.
     pub(crate) fn unbind(&self, url: &EndpointUrl, member: u64, lost: bool) {
-        let _one_at_a_time = self.turn();
-        let routes = self.current.load();
-        let Some(known) = routes.at(url) else { return };
+        let mut all_lost = self.turn();
+        let current = self.current.load();
+        let Some(known) = current.at(url) else { return };
         known.pool.leave(member);
         if known.declared || !known.pool.is_empty() {
             return;
         }
         if lost {
-            return known.pool.is_lost();
+            known.pool.is_lost();
+            return all_lost.push_back((Instant::now(), url.clone()));
         }
-        self.change(|routes| {
-            if let Some((map, host)) = routes.slot(url) {
-                map.remove(&host);
-            }
-        });
+        let mut routes = Routes::clone(&current);
+        routes.take_out(url);
+        forget(&mut all_lost, &mut routes);
+        self.current.store(Arc::new(routes));
     }
 
     // Nothing panics while it holds the lock.
-    fn turn(&self) -> MutexGuard<'_, ()> {
+    fn turn(&self) -> MutexGuard<'_, Lost> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Who calls this has [`Self::turn`].
-    fn change<T>(&self, change: impl FnOnce(&mut Routes) -> T) -> T {
-        let mut routes = Routes::clone(&self.current.load());
-        let answer = change(&mut routes);
-        for map in routes.all() {
-            map.retain(|_, endpoint| {
-                let lost = endpoint.pool.lost_for();
-                endpoint.declared || lost.is_none_or(|time| time < REMEMBERED)
-            });
+/// Takes out what has been lost for long enough.
+fn forget(lost: &mut Lost, routes: &mut Routes) {
+    while let Some((_, url)) = lost.pop_front_if(|(since, _)| since.elapsed() >= REMEMBERED) {
+        let still_lost = |endpoint: &&Arc<Endpoint>| {
+            let time = endpoint.pool.lost_for();
+            !endpoint.declared && time.is_some_and(|time| time >= REMEMBERED)
+        };
+        if routes.at(&url).filter(still_lost).is_some() {
+            routes.take_out(&url);
         }
-        self.current.store(Arc::new(routes));
-        answer
     }
 }

@@ -181,6 +181,17 @@ impl Member {
         self.idle.clear();
     }
 
+    /// It is in its pool no more, though its agent has not given it back. What runs goes on; the agent is told.
+    pub(crate) fn expel(&self) {
+        self.retire();
+        self.session.expelled.notify_one();
+    }
+
+    /// Whether it takes no more exchanges, for good.
+    pub(crate) fn is_retired(&self) -> bool {
+        !self.alive.load(Ordering::Relaxed)
+    }
+
     /// Its agent may not serve it any longer. What runs is ended by the next review.
     pub(crate) fn withdraw(&self, why: Why) {
         self.withdrawn.get_or_init(|| why);

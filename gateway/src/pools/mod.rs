@@ -1,6 +1,6 @@
 //! Who serves which URL.
 //!
-//! - [`endpoints`]: from a host to its endpoint, in one snapshot
+//! - [`routes`]: from a host to its endpoint, in one snapshot; [`endpoints`]: what changes it
 //! - [`pool`]: from an endpoint to one of its members
 //! - [`member`]: one session's share of an endpoint, with its idle streams
 //! - [`session`]: one connected agent and its lanes
@@ -9,4 +9,5 @@ pub(crate) mod endpoints;
 mod idle;
 pub(crate) mod member;
 pub(crate) mod pool;
+pub(crate) mod routes;
 pub(crate) mod session;

@@ -101,6 +101,26 @@ impl Pool {
         self.members.store(Arc::new(rest));
     }
 
+    /// It is the configuration's no longer: those stay who may share with the oldest member. The others are taken out and
+    /// returned. Callers take turns.
+    pub(super) fn leave_to_agents(&self) -> Vec<Arc<Member>> {
+        self.set_settings(config::Pool::default());
+        let members = self.members();
+        let living = members
+            .iter()
+            .filter(|member| !member.session.end.is_cancelled());
+        let mut living = living.cloned();
+        let Some(oldest) = living.next() else {
+            self.members.store(Arc::default());
+            return Vec::new();
+        };
+        let (stay, go): (Vec<_>, _) =
+            living.partition(|member| oldest.spec.pooling && member.spec.pooling);
+        self.members
+            .store(Arc::new([oldest].into_iter().chain(stay).collect()));
+        go
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.members().is_empty()
     }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,10 +12,16 @@ use std::{
 use adit_wire::{
     FrameError, Lane, Pulse, Stream, frame,
     limits::{ENDED_SINCE, MAX_LANES, OPEN_FRAME},
-    message::{DialError, ExchangeReport, GatewayMessage, OpenRequest, OpenResult, Refused, Token},
+    message::{
+        DialError, ExchangeReport, GatewayMessage, Heartbeat, OpenRequest, OpenResult, Refused,
+        Token,
+    },
 };
 use arc_swap::ArcSwapOption;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
@@ -36,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) pulse: Pulse,
     /// Cancelled at the session's end.
     pub(crate) end: CancellationToken,
+    /// Told when one of its members was taken out of its pool.
+    pub(crate) expelled: Notify,
     /// Its endpoints; their idle streams give way when a lane is full.
     members: Mutex<Vec<Weak<Member>>>,
     lanes: [ArcSwapOption<Lane>; MAX_LANES as usize],
@@ -45,7 +53,9 @@ pub(crate) struct Session {
     unreported: AtomicU64,
     /// The protocol revision that was agreed on.
     version: u16,
-    dial_timeout: Duration,
+    dial_timeout_ms: AtomicU64,
+    /// As both ends agreed on it at the beginning, whatever the configuration says since.
+    heartbeat: OnceLock<Heartbeat>,
 }
 
 /// Who connected, and under which terms.
@@ -88,6 +98,7 @@ impl Session {
             join_key: terms.join_key,
             pulse: Pulse::new(),
             end: CancellationToken::new(),
+            expelled: Notify::new(),
             members: Mutex::default(),
             lanes: Default::default(),
             lane_count: usize::from(terms.lane_count.clamp(1, MAX_LANES)),
@@ -95,8 +106,20 @@ impl Session {
             say,
             unreported: AtomicU64::new(0),
             version: terms.version,
-            dial_timeout: terms.dial_timeout,
+            dial_timeout_ms: AtomicU64::new(millis(terms.dial_timeout)),
+            heartbeat: OnceLock::new(),
         }
+    }
+
+    /// How long opening a stream may take from now on.
+    pub(crate) fn set_dial_timeout(&self, timeout: Duration) {
+        self.dial_timeout_ms
+            .store(millis(timeout), Ordering::Relaxed);
+    }
+
+    /// The heartbeat of all its lanes: the one of the first time.
+    pub(crate) fn heartbeat(&self, now: impl FnOnce() -> Heartbeat) -> Heartbeat {
+        *self.heartbeat.get_or_init(now)
     }
 
     /// Whether new exchanges may go here.
@@ -117,7 +140,10 @@ impl Session {
     /// Takes note of an endpoint that it serves.
     pub(crate) fn serve(&self, member: &Arc<Member>) {
         let mut members = self.members();
-        members.retain(|member| member.strong_count() > 0);
+        // Not each time: a session may have many thousands.
+        if members.len() == members.capacity() {
+            members.retain(|member| member.strong_count() > 0);
+        }
         members.push(Arc::downgrade(member));
     }
 
@@ -193,7 +219,8 @@ impl Session {
                 }
             }
         };
-        timeout(self.dial_timeout, opening)
+        let dial_timeout = Duration::from_millis(self.dial_timeout_ms.load(Ordering::Relaxed));
+        timeout(dial_timeout, opening)
             .await
             .unwrap_or(Err(OpenFailure::Timeout))
     }
@@ -253,4 +280,8 @@ impl fmt::Debug for Session {
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

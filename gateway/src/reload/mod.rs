@@ -1,4 +1,5 @@
-//! Hot reload: policies and agents' credentials follow their files, all at once or not at all.
+//! Hot reload: the gateway follows its configuration and the files it names, all at once or not at all, and nothing is
+//! touched but what has changed. Only where it listens, its domain and its data directory wait for a restart.
 //!
 //! Requests that run end under the policy that they began with. Streams have no end of their own, so they end with the
 //! policy that let them in ([`crate::live`]). Of agents, those notice whose own entry has changed.
@@ -17,13 +18,17 @@ use adit_policy::{
 use tokio::sync::oneshot;
 use tracing::warn;
 
+mod expiry;
+mod in_use;
+mod keys;
 mod policies;
+mod reloaded;
 mod renewal;
-mod restart;
 mod status;
 mod texts;
 mod watch;
 
+pub use reloaded::Reloaded;
 pub(crate) use status::Status;
 pub use watch::Watch;
 
@@ -39,18 +44,7 @@ use crate::{
     pools::endpoints::Declared,
 };
 
-/// What a reload has done.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reloaded {
-    /// How many endpoints have another policy now.
-    pub changed: usize,
-    /// How many agents' entries are new, other or gone.
-    pub agents: usize,
-    /// Keys of `gateway.yaml` that differ from what is in use and wait for a restart.
-    pub waiting: Vec<String>,
-}
-
-/// Why a reload changed nothing: the policies that were in use stay.
+/// Why a reload changed nothing: what was in use stays.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReloadError {
     /// The gateway was not started from a file.
@@ -77,7 +71,7 @@ pub(crate) struct Loaded {
     policies: Policies,
 }
 
-/// The thread that renews policies. Dropping it stops it.
+/// The thread that renews the configuration. Dropping it stops it.
 pub(crate) struct Reloader {
     wake: mpsc::Sender<Wake>,
     thread: Option<JoinHandle<()>>,
@@ -103,7 +97,8 @@ impl Loaded {
         let texts = Texts::around(config);
         let policies = scope::with_secrets(Arc::clone(env.secrets()), || {
             Policies::build(config, &texts, &Policies::default(), &env, tell)
-        })?;
+        });
+        let policies = policies.map_err(|mistakes| ConfigErrors(mistakes.into()))?;
         Ok(Self {
             env,
             origin: config.origin.take(),

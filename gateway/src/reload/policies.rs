@@ -1,6 +1,7 @@
-//! From texts to policies: all of them or none, and what has not changed is not built again.
+//! The operator's endpoints with their policies, from texts: all of them or none, and what has not changed is not built
+//! again.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use adit_policy::{
     LoadError, Policy,
@@ -11,7 +12,7 @@ use adit_policy::{
 
 use serde_yaml::Value;
 
-use super::{ConfigErrors, texts::Texts};
+use super::texts::Texts;
 use crate::{
     config::{self, Config, ConfigError, EndpointEntry},
     pools::endpoints::{Declared, Endpoint},
@@ -31,6 +32,20 @@ struct Built {
     pool: config::Pool,
     source: Source,
     policy: Option<Arc<Policy>>,
+}
+
+/// What differs between the endpoints of two configurations.
+#[derive(Default)]
+pub(super) struct Change {
+    /// Those that are new or other ones.
+    pub(super) declared: Vec<Declared>,
+    pub(super) removed: Vec<EndpointUrl>,
+    /// How many endpoints have another policy, or one where they had none, or none where they had one.
+    pub(super) policies: usize,
+    /// By their URLs.
+    pub(super) added: Vec<String>,
+    /// Those with other settings than before, their policies aside.
+    pub(super) altered: Vec<String>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -55,7 +70,7 @@ impl Policies {
         known: &Self,
         env: &Env,
         tell: &mut dyn FnMut(&Mistake),
-    ) -> Result<Self, ConfigErrors> {
+    ) -> Result<Self, Vec<ConfigError>> {
         let whole = config
             .origin
             .as_ref()
@@ -66,8 +81,9 @@ impl Policies {
         let mut all = Vec::with_capacity(config.endpoints.len());
         let mut mistakes = Vec::new();
         let mut written = written(whole.as_deref());
+        let known: HashMap<_, _> = known.all.iter().map(|one| (&one.url, one)).collect();
         for entry in std::mem::take(&mut config.endpoints) {
-            match known.one(entry, written.next(), texts, env, tell) {
+            match one(&known, entry, written.next(), texts, env, tell) {
                 Ok(policy) => all.push(policy),
                 Err(mistake) => mistakes.push(mistake),
             }
@@ -75,7 +91,7 @@ impl Policies {
         if mistakes.is_empty() {
             Ok(Self { all, whole })
         } else {
-            Err(ConfigErrors(mistakes.into()))
+            Err(mistakes)
         }
     }
 
@@ -84,57 +100,47 @@ impl Policies {
         self.all.iter().map(Built::declared).collect()
     }
 
-    /// Takes over newer policies and tells which endpoints have another one now. Endpoints come and go only at
-    /// a restart: the policy of one that is missing among the newer ones stays.
-    pub(super) fn renew(&mut self, newer: Self) -> Vec<Declared> {
-        let mut changed = Vec::new();
-        self.whole = newer.whole;
-        for new in newer.all {
-            let Some(old) = self.all.iter_mut().find(|old| old.url == new.url) else {
-                continue;
-            };
-            if old.policy.as_ref().map(Arc::as_ptr) != new.policy.as_ref().map(Arc::as_ptr) {
-                changed.push(new.declared());
+    /// Takes over newer ones and tells what differs.
+    pub(super) fn renew(&mut self, newer: Self) -> Change {
+        let mut change = Change::default();
+        let old = std::mem::replace(self, newer);
+        let mut old: HashMap<_, _> = old
+            .all
+            .into_iter()
+            .map(|one| (one.url.clone(), one))
+            .collect();
+        for new in &self.all {
+            let known = old.remove(&new.url);
+            let has_other_policy = known.as_ref().and_then(Built::policy) != new.policy();
+            let is_altered = known.as_ref().is_some_and(|known| !known.is_set_as(new));
+            match known {
+                None => change.added.push(new.url.to_string()),
+                Some(_) if is_altered => change.altered.push(new.url.to_string()),
+                Some(_) if has_other_policy => {}
+                Some(_) => continue,
             }
-            *old = new;
+            change.policies += usize::from(has_other_policy);
+            change.declared.push(new.declared());
         }
-        changed
-    }
-
-    fn one(
-        &self,
-        entry: EndpointEntry,
-        written: Option<Value>,
-        texts: &Texts,
-        env: &Env,
-        tell: &mut dyn FnMut(&Mistake),
-    ) -> Result<Built, ConfigError> {
-        let url = entry.place();
-        let normalize_paths = entry.normalize_paths;
-        let pool = entry.pool.clone();
-        let source = match (&entry.traffic_policy, &entry.traffic_policy_file) {
-            (Some(_), _) => Source::Inside(written.unwrap_or_default()),
-            (None, Some(file)) => Source::File(Arc::clone(texts.get(file)?)),
-            (None, None) => Source::Nothing,
-        };
-        let known = self.all.iter().find(|known| known.url == url);
-        let policy = match known.filter(|known| known.source == source) {
-            Some(known) => known.policy.clone(),
-            None => build(entry, &source, &env.for_endpoint(&url.to_string()), tell)?.map(Arc::new),
-        };
-        Ok(Built {
-            url,
-            normalize_paths,
-            pool,
-            source,
-            policy,
-        })
+        change.policies += old.values().filter(|gone| gone.policy.is_some()).count();
+        change.removed = old.into_keys().collect();
+        change
     }
 }
 
 // === impl Built ===
 
 impl Built {
+    /// What tells its policy from others.
+    fn policy(&self) -> Option<*const Policy> {
+        self.policy.as_ref().map(Arc::as_ptr)
+    }
+
+    /// Whether everything but the policy is the same.
+    fn is_set_as(&self, other: &Self) -> bool {
+        self.normalize_paths == other.normalize_paths && self.pool == other.pool
+    }
+
     fn declared(&self) -> Declared {
         Declared {
             url: self.url.clone(),
@@ -143,6 +149,36 @@ impl Built {
             policy: self.policy.clone(),
         }
     }
+}
+
+fn one(
+    known: &HashMap<&EndpointUrl, &Built>,
+    entry: EndpointEntry,
+    written: Option<Value>,
+    texts: &Texts,
+    env: &Env,
+    tell: &mut dyn FnMut(&Mistake),
+) -> Result<Built, ConfigError> {
+    let url = entry.place();
+    let normalize_paths = entry.normalize_paths;
+    let pool = entry.pool.clone();
+    let source = match (&entry.traffic_policy, &entry.traffic_policy_file) {
+        (Some(_), _) => Source::Inside(written.unwrap_or_default()),
+        (None, Some(file)) => Source::File(Arc::clone(texts.get(file)?)),
+        (None, None) => Source::Nothing,
+    };
+    let known = known.get(&url);
+    let policy = match known.filter(|known| known.source == source) {
+        Some(known) => known.policy.clone(),
+        None => build(entry, &source, &env.for_endpoint(&url.to_string()), tell)?.map(Arc::new),
+    };
+    Ok(Built {
+        url,
+        normalize_paths,
+        pool,
+        source,
+        policy,
+    })
 }
 
 /// What stands under each endpoint of `gateway.yaml` as its policy, in their order.
@@ -229,7 +265,7 @@ mod tests {
             let (texts, config) = Texts::read(&self.0.path().join("gateway.yaml"));
             let mut config = config.unwrap_or_else(|error| panic!("{error}"));
             Policies::build(&mut config, &texts, known, &Env::system(), tell)
-                .map_err(|all| all.0.iter().map(ToString::to_string).collect())
+                .map_err(|all| all.iter().map(ToString::to_string).collect())
         }
     }
 
@@ -254,16 +290,17 @@ mod tests {
         let mut policies = files.built(&Policies::default()).unwrap();
         let before = policies.declared();
         files.write("a.yaml", TEAPOT);
-        let changed = policies.renew(files.built(&policies).unwrap());
-        assert_eq!(changed.len(), 1);
-        assert_eq!(changed[0].url.to_string(), "https://a.example.com");
+        let change = policies.renew(files.built(&policies).unwrap());
+        assert_eq!((change.policies, change.declared.len()), (1, 1));
+        assert_eq!(change.declared[0].url.to_string(), "https://a.example.com");
         let after = policies.declared();
         let kept = |at: usize| {
             let pair = [&before[at], &after[at]].map(|one| one.policy.as_ref().map(Arc::as_ptr));
             pair[0] == pair[1]
         };
         assert!(!kept(0) && kept(1) && kept(2));
-        assert!(policies.renew(files.built(&policies).unwrap()).is_empty());
+        let change = policies.renew(files.built(&policies).unwrap());
+        assert!(change.declared.is_empty() && change.removed.is_empty());
     }
 
     #[test]
@@ -335,9 +372,10 @@ mod tests {
             inside,
         ] {
             files.write("gateway.yaml", &gateway(entry));
-            let changed = policies.renew(files.built(&policies).unwrap());
-            assert_eq!(changed.len(), 1, "{entry}");
-            assert_eq!(changed[0].policy.is_some(), entry.contains("policy"));
+            let change = policies.renew(files.built(&policies).unwrap());
+            assert_eq!(change.policies, 1, "{entry}");
+            let [changed] = change.declared.try_into().unwrap();
+            assert_eq!(changed.policy.is_some(), entry.contains("policy"));
         }
     }
 
@@ -355,13 +393,16 @@ mod tests {
             gateway(&inside(410))
         );
         files.write("gateway.yaml", &other);
-        assert!(policies.renew(files.built(&policies).unwrap()).is_empty());
+        let change = policies.renew(files.built(&policies).unwrap());
+        assert_eq!((change.policies, change.declared.len()), (0, 1));
+        assert_eq!(change.added, ["https://b.example.com"]);
         files.write("gateway.yaml", &other.replace("410", "418"));
-        assert_eq!(policies.renew(files.built(&policies).unwrap()).len(), 1);
+        let change = policies.renew(files.built(&policies).unwrap());
+        assert_eq!((change.policies, change.declared.len()), (1, 1));
     }
 
     #[test]
-    fn the_policy_of_an_endpoint_that_was_taken_out_stays_until_a_restart() {
+    fn endpoints_come_and_go_and_get_other_settings() {
         let files = Files::with(&[
             (
                 "gateway.yaml",
@@ -370,9 +411,26 @@ mod tests {
             ("a.yaml", DENY),
         ]);
         let mut policies = files.built(&Policies::default()).unwrap();
-        files.write("gateway.yaml", &gateway("- { url: new.example.com }\n"));
-        assert!(policies.renew(files.built(&policies).unwrap()).is_empty());
-        let [left] = policies.declared().try_into().unwrap();
-        assert!(left.policy.is_some() && left.url.to_string() == "https://a.example.com");
+        let mut renewed = |endpoints: &str| {
+            files.write("gateway.yaml", &gateway(endpoints));
+            policies.renew(files.built(&policies).unwrap())
+        };
+        let change = renewed("- { url: b.example.com }\n- { url: c.example.com:8443 }\n");
+        assert_eq!(change.removed.len(), 1);
+        assert_eq!(change.removed[0].to_string(), "https://a.example.com");
+        assert_eq!(change.added.len(), 2);
+        assert_eq!(change.policies, 1);
+        let change =
+            renewed("- { url: c.example.com }\n- { url: b.example.com, normalize_paths: true }\n");
+        assert_eq!(change.altered, ["https://b.example.com"]);
+        assert!(change.declared[0].normalize_paths && change.declared.len() == 1);
+        let change =
+            renewed("- { url: c.example.com, pool: { retries: 3 } }\n- { url: b.example.com }\n");
+        assert_eq!(change.altered.len(), 2);
+        assert_eq!(change.declared[0].pool.retries, 3);
+        assert_eq!(
+            (change.policies, change.added.len(), change.removed.len()),
+            (0, 0, 0)
+        );
     }
 }

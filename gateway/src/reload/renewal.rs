@@ -6,22 +6,23 @@ use std::{
         Arc,
         mpsc::{self, RecvTimeoutError},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use adit_policy::document::scope;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
-    ConfigErrors, ReloadError, Reloaded, log, policies::Policies, restart, status, texts::Texts,
+    ConfigErrors, ReloadError, Reloaded,
+    expiry::Reminders,
+    in_use::{Built, InUse},
+    keys,
+    policies::Policies,
+    status,
+    texts::Texts,
     watch::Watch,
 };
-use crate::{
-    config::{AgentEntry, Config, ConfigError, Origin, Vault},
-    edge::Edge,
-    secrets::{Vaults, Watched},
-};
+use crate::{config::Origin, edge::Edge, secrets::Watched};
 
 /// From the first sign of a change to the reading: whoever changes one file may be about to change another.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -49,25 +50,17 @@ pub(super) struct Renewal {
     edge: Arc<Edge>,
     file: PathBuf,
     /// The text of `gateway.yaml` that the gateway was started with.
-    used: Arc<str>,
-    policies: Policies,
+    started: Arc<str>,
+    in_use: InUse,
     /// What was read last, whether it could be used or not.
     tried: Texts,
     /// Why it could not.
     refused: Option<ReloadError>,
     /// The keys of the last reload that wait for a restart.
     waiting: Vec<String>,
+    reminders: Reminders,
     /// The files cannot be watched, and that was said.
     deaf: bool,
-}
-
-/// What was read and is right.
-struct Built {
-    /// The text of `gateway.yaml`.
-    written: Arc<str>,
-    policies: Policies,
-    agents: Vec<AgentEntry>,
-    secrets: Vec<Vault>,
 }
 
 // === impl Renewal ===
@@ -75,13 +68,14 @@ struct Built {
 impl Renewal {
     pub(super) fn of(origin: Origin, texts: Texts, policies: Policies, edge: Arc<Edge>) -> Self {
         Self {
+            in_use: InUse::new(policies, Arc::clone(&origin.text), &texts, &edge),
             edge,
             file: origin.file,
-            used: origin.text,
-            policies,
+            started: origin.text,
             tried: texts,
             refused: None,
             waiting: Vec::new(),
+            reminders: Reminders::default(),
             deaf: false,
         }
     }
@@ -94,6 +88,8 @@ impl Renewal {
             let watched = self.watched();
             let _watch = self.watch(&watched, own.clone());
             let outcome = self.renew();
+            let expiries = self.edge.certificates.expiries();
+            self.reminders.remind(&expiries, SystemTime::now());
             for answer in std::mem::take(&mut asked) {
                 // Who asked may have gone.
                 drop(Answer::send(answer, outcome.clone()));
@@ -140,76 +136,45 @@ impl Renewal {
             return match &self.refused {
                 Some(refused) => Err(refused.clone()),
                 None => Ok(Reloaded {
-                    changed: 0,
-                    agents: 0,
                     waiting: self.waiting.clone(),
+                    ..Reloaded::default()
                 }),
             };
         }
         self.tried = texts;
-        match self.build(config) {
+        let built = config
+            .map_err(|mistake| ConfigErrors(Arc::from([mistake])))
+            .and_then(|config| self.in_use.build(config, &self.tried, &self.edge));
+        match built {
             Ok(built) => Ok(self.apply(built)),
             Err(mistakes) => Err(self.refuse(mistakes)),
         }
     }
 
-    fn build(&self, config: Result<Config, ConfigError>) -> Result<Built, ConfigErrors> {
-        let mut config = config.map_err(|mistake| ConfigErrors(Arc::from([mistake])))?;
-        let env = &self.edge.policy_env;
-        let vaults = Vaults::quietly(&config.secrets);
-        let policies = scope::with_secrets(vaults.of_operator(), || {
-            Policies::build(&mut config, &self.tried, &self.policies, env, &mut log)
-        })?;
-        let written = config.origin.map(|origin| origin.text);
-        Ok(Built {
-            written: written.unwrap_or_default(),
-            policies,
-            agents: config.agents,
-            secrets: config.secrets,
-        })
-    }
-
     fn apply(&mut self, built: Built) -> Reloaded {
-        let Built {
-            written,
-            policies,
-            agents,
-            secrets,
-        } = built;
-        self.edge.vaults.renew(&secrets, &agents);
-        let changed = self.policies.renew(policies);
-        let count = changed.len();
-        self.edge.endpoints.set_policies(changed);
-        if count > 0 {
-            self.edge.review();
-        }
-        let agents = self.edge.credentials.set(agents);
-        if agents > 0 {
-            info!(changed = agents, "agents reloaded");
-        }
+        let reloaded = self.in_use.take_over(built, &self.edge);
         let status = self.edge.policies.load().applied();
         self.edge.policies.store(Arc::new(status));
-        if self.refused.take().is_some() {
-            info!(changed = count, "the configuration is right again");
-        } else if count > 0 {
-            info!(changed = count, "policies reloaded");
+        match self.refused.take() {
+            Some(_) => reloaded.log("the configuration is right again"),
+            None if reloaded == Reloaded::default() => {}
+            None => reloaded.log("configuration reloaded"),
         }
-        let waiting = restart::waiting(&self.used, &written);
+        let waiting = keys::waiting(&self.started, self.in_use.text());
         if !waiting.is_empty() && waiting != self.waiting {
             warn!(keys = %waiting.join(", "), "changed settings that are applied by a restart only");
         }
         self.waiting.clone_from(&waiting);
         Reloaded {
-            changed: count,
-            agents,
             waiting,
+            ..reloaded
         }
     }
 
     fn refuse(&mut self, mistakes: ConfigErrors) -> ReloadError {
         let told: Vec<String> = mistakes.0.iter().flat_map(status::lines).collect();
         for line in told.iter().take(TOLD) {
-            warn!(err = %line, "not reloaded, the policies stay as they were");
+            warn!(err = %line, "not reloaded, everything stays as it was");
         }
         if let Some(more) = told.len().checked_sub(TOLD).filter(|more| *more > 0) {
             warn!(

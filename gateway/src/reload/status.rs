@@ -1,4 +1,4 @@
-//! How the operator's policies stand, for those who look from outside.
+//! How the configuration stands, for those who look from outside.
 
 use std::{path::PathBuf, time::SystemTime};
 
@@ -7,12 +7,12 @@ use adit_policy::LoadError;
 use super::ConfigErrors;
 use crate::config::ConfigError;
 
-/// The policies in use, and what became of the attempts to renew them.
+/// The configuration in use, and what became of the attempts to renew it.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
     /// The configuration that is watched.
     pub(crate) file: Option<PathBuf>,
-    /// When those in use came into use.
+    /// When the one in use came into use.
     pub(crate) loaded_at: SystemTime,
     /// Reloads that were applied.
     pub(crate) applied: u64,
@@ -63,6 +63,7 @@ pub(super) fn lines(error: &ConfigError) -> Vec<String> {
         },
         ConfigError::Read { .. }
         | ConfigError::Endpoint { .. }
+        | ConfigError::Tls(_)
         | ConfigError::Contradiction { .. } => vec![first_line(error)],
     }
 }

@@ -67,6 +67,12 @@ impl Deployed {
         gateway::write(self.home.path(), (0, 0), &agents, extra);
     }
 
+    /// Changes the text of its `gateway.yaml` in one step.
+    pub(crate) fn edit(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(self.home.path().join("gateway.yaml")).unwrap();
+        gateway::put(self.home.path(), "gateway.yaml", &change(text));
+    }
+
     /// Starts another gateway process in the place of one that has ended: same ports, same authority.
     pub(crate) async fn start_gateway_again(&mut self) {
         let ports = (self.https.port(), self.http.port());
