@@ -1,9 +1,10 @@
 //! The control stream: messages both ways, and a heartbeat that notices silence.
 
 use std::{
+    pin::pin,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -11,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     io::{ReadHalf, WriteHalf},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
@@ -43,6 +44,8 @@ pub enum Nothing {}
 pub struct Pulse {
     heard: Mutex<Instant>,
     latency_micros: AtomicU64,
+    quiet: AtomicBool,
+    asked: Notify,
 }
 
 /// Why a control stream ended.
@@ -91,8 +94,16 @@ async fn listen<In: DeserializeOwned>(
     incoming: mpsc::Sender<In>,
 ) -> ControlEnd {
     loop {
-        let read = frame::read::<Beat<In>, _>(&mut reader, CONTROL_FRAME);
-        let beat = match timeout(heartbeat.dead_after(), read).await {
+        let mut read = pin!(frame::read::<Beat<In>, _>(&mut reader, CONTROL_FRAME));
+        let patience = heartbeat.quiet_after();
+        let beat = match timeout(patience, &mut read).await {
+            Err(_) => {
+                pulse.doubt();
+                timeout(heartbeat.dead_after().saturating_sub(patience), read).await
+            }
+            in_time => in_time,
+        };
+        let beat = match beat {
             Ok(Ok(beat)) => beat,
             Ok(Err(error)) => return error.into(),
             Err(_) => return ControlEnd::Silent(heartbeat.dead_after()),
@@ -128,6 +139,7 @@ async fn speak<Out: Serialize>(
                 None => return ControlEnd::Local,
             },
             Some(number) = pongs.recv() => Beat::Pong(number),
+            () = pulse.asked.notified() => Beat::Ping(pulse.stamp(Instant::now())),
             now = tick.tick() => Beat::Ping(pulse.stamp(now)),
         };
         if let Err(error) = frame::write(&mut writer, &beat, CONTROL_FRAME).await {
@@ -145,6 +157,8 @@ impl Pulse {
         Self {
             heard: Mutex::new(Instant::now()),
             latency_micros: AtomicU64::new(0),
+            quiet: AtomicBool::new(false),
+            asked: Notify::new(),
         }
     }
 
@@ -166,8 +180,22 @@ impl Pulse {
         }
     }
 
+    /// Whether there is doubt that the peer lives: it should have been heard by now. Asking costs next to nothing.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// The peer did not answer something else in time: it is asked for a sign of life, and counts as quiet until it
+    /// gives one.
+    pub fn doubt(&self) {
+        self.quiet.store(true, Ordering::Relaxed);
+        self.asked.notify_one();
+    }
+
     fn hear(&self) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.quiet.store(false, Ordering::Relaxed);
     }
 
     /// A ping's number is the time it was sent, on a clock that only this process can read.

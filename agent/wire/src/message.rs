@@ -97,13 +97,19 @@ impl Heartbeat {
     pub fn dead_after(&self) -> Duration {
         Duration::from_millis(self.dead_after_ms.max(1))
     }
+
+    /// Silence after which it is doubtful whether the peer lives: one sign of life did not come in time.
+    #[must_use]
+    pub fn quiet_after(&self) -> Duration {
+        (self.interval() * 3 / 2).min(self.dead_after())
+    }
 }
 
 impl Default for Heartbeat {
     fn default() -> Self {
         Self {
             interval_ms: 10_000,
-            dead_after_ms: 30_000,
+            dead_after_ms: 20_000,
         }
     }
 }

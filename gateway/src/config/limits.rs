@@ -48,7 +48,8 @@ pub struct Limits {
     pub sessions: usize,
     /// How often gateway and agents ping each other. Default 10s.
     pub heartbeat_interval: GoDuration,
-    /// The silence after which an agent is given up. Default 30s.
+    /// The silence after which an agent is given up, and every request at it fails or is tried elsewhere. At least two
+    /// intervals; from one and a half on, other agents of the same pool are preferred. Default 20s.
     pub heartbeat_dead_after: GoDuration,
     /// How long running exchanges may take to end after SIGTERM. Default 30s.
     pub shutdown_deadline: GoDuration,
@@ -76,7 +77,7 @@ impl Default for Limits {
             endpoints_per_session: 1000,
             sessions: 10_000,
             heartbeat_interval: seconds(10),
-            heartbeat_dead_after: seconds(30),
+            heartbeat_dead_after: seconds(20),
             shutdown_deadline: seconds(30),
         }
     }

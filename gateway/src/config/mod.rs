@@ -255,6 +255,15 @@ impl Config {
                  key: key.pem }] }`, or `tls: { local_ca: true }` for development"
                 .into());
         }
+        let limits = &self.limits;
+        if limits.heartbeat_interval.0.is_zero()
+            || limits.heartbeat_dead_after.0 < limits.heartbeat_interval.0 * 2
+        {
+            return Err(
+                "limits: heartbeat_dead_after must be at least two times heartbeat_interval, which must not be 0"
+                    .into(),
+            );
+        }
         let mut names = HashSet::new();
         if let Some(twice) = self.agents.iter().find(|agent| !names.insert(&agent.name)) {
             return Err(format!("agents: the name `{}` stands twice", twice.name));

@@ -11,8 +11,10 @@ use adit_wire::{
     message::{OpenRequest, Protocol},
 };
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use tokio::time::Instant;
 
 use super::{
+    health::Health,
     idle::Idle,
     session::{OpenFailure, Session},
 };
@@ -29,6 +31,8 @@ pub(crate) struct Member {
     /// Why the agent's own check of the service says that it may not get traffic, if it does.
     down: ArcSwapOption<String>,
     policy: ArcSwapOption<AgentPolicy>,
+    /// What it has done to requests.
+    pub(crate) health: Health,
     idle: Idle,
     alive: AtomicBool,
     withdrawn: OnceLock<Why>,
@@ -85,6 +89,7 @@ impl Member {
             place: ArcSwap::from_pointee(place),
             down: ArcSwapOption::new(down),
             policy: ArcSwapOption::from_pointee(policy),
+            health: Health::new(Instant::now()),
             idle: Idle::new(cores),
             alive: AtomicBool::new(true),
             withdrawn: OnceLock::new(),
@@ -124,8 +129,15 @@ impl Member {
             && self.place().weight > 0
     }
 
+    /// Whether it also keeps its promises: it is not ejected, and its agent was heard lately.
+    pub(crate) fn is_sound(&self) -> bool {
+        !self.session.pulse.is_quiet() && self.health.is_fit(Instant::now)
+    }
+
     /// A stream for one HTTP/1 exchange: an idle one of this core unless it must be fresh, else a new one.
     pub(crate) async fn stream(&self, core: usize, fresh: bool) -> Result<Opened, OpenFailure> {
+        // A new stream shows whether its agent lives; an idle one swallows the request.
+        let fresh = fresh || self.session.pulse.is_quiet();
         let idle = if fresh { None } else { self.idle.take(core) };
         match idle {
             Some(stream) => Ok(Opened {

@@ -3,11 +3,15 @@
 //! - [`routes`]: from a host to its endpoint, in one snapshot; [`endpoints`]: what changes it
 //! - [`pool`]: from an endpoint to one of its members
 //! - [`member`]: one session's share of an endpoint, with its idle streams
+//! - [`health`]: whether a member is fit to serve; [`budget`]: how many retries there may be; [`returns`]: agents that flap
 //! - [`session`]: one connected agent and its lanes
 
+pub(crate) mod budget;
 pub(crate) mod endpoints;
+pub(crate) mod health;
 mod idle;
 pub(crate) mod member;
 pub(crate) mod pool;
+mod returns;
 pub(crate) mod routes;
 pub(crate) mod session;

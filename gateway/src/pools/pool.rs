@@ -8,9 +8,13 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use rand::RngExt;
 use tokio::{sync::Notify, time::Instant};
+use tracing::warn;
 
 use super::{
+    budget::Budget,
+    health::Failure,
     member::{AgentPolicy, Member},
+    returns::Returns,
     session::Session,
 };
 use crate::config;
@@ -25,6 +29,10 @@ pub(crate) struct Pool {
     joined: Notify,
     /// Since when an endpoint that only agents know has lost all of them.
     lost: Mutex<Option<Instant>>,
+    /// How many retries there may be.
+    pub(crate) budget: Budget,
+    /// Which agents flap.
+    returns: Returns,
 }
 
 /// Why a member cannot join.
@@ -52,6 +60,8 @@ impl Pool {
             settings: ArcSwap::from_pointee(settings),
             joined: Notify::new(),
             lost: Mutex::default(),
+            budget: Budget::new(Instant::now()),
+            returns: Returns::default(),
         }
     }
 
@@ -87,6 +97,10 @@ impl Pool {
         };
         let old = members.iter().filter(|old| stays(old)).cloned();
         let now = old.chain([Arc::clone(newcomer)]).collect();
+        let (eject, moment) = (self.settings().eject, Instant::now());
+        if let Some(wait) = self.returns.wait(&newcomer.session, moment, &eject) {
+            newcomer.health.begin_ejected(wait, moment);
+        }
         self.members.store(Arc::new(now));
         *self.lost() = None;
         self.joined.notify_waiters();
@@ -96,6 +110,10 @@ impl Pool {
     /// Takes a member out. Callers take turns.
     pub(super) fn leave(&self, member: u64) {
         let members = self.members();
+        let leaving = members.iter().find(|other| other.id == member);
+        if let Some(lost) = leaving.filter(|member| member.session.is_lost()) {
+            self.returns.lost(&lost.session, Instant::now());
+        }
         let rest = members.iter().filter(|other| other.id != member).cloned();
         let rest: Vec<_> = rest.collect();
         self.members.store(Arc::new(rest));
@@ -151,9 +169,57 @@ impl Pool {
         }
     }
 
-    /// A member that takes traffic, has not been tried, and runs the policy that already ran, if one did.
+    /// A member that takes traffic, has not been tried, and runs the policy that already ran, if one did. Sound ones
+    /// first; without them one that is not, for it may be better than nobody.
     pub(crate) fn choose(&self, tried: &[u64], like: Like<'_>) -> Option<Arc<Member>> {
-        choose(&self.members(), tried, like)
+        let members = self.members();
+        while let Some(member) = choose(&members, tried, like, Standard::Sound) {
+            if member.health.admits(Instant::now) {
+                return Some(member);
+            }
+            // It is being tried, and somebody else does that: now it is not sound.
+        }
+        let standard = match self.settings().eject.last {
+            true => Standard::Fit,
+            false => Standard::Any,
+        };
+        choose(&members, tried, like, standard)
+    }
+
+    /// A member has failed. It is ejected if that was too often, and others could serve.
+    pub(crate) fn failed(&self, member: &Member, failure: Failure) {
+        let eject = self.settings().eject;
+        let may_be_ejected = || {
+            let members = self.members();
+            let mut others = members.iter().filter(|other| other.id != member.id);
+            eject.last || others.any(|other| other.takes_traffic() && other.is_sound())
+        };
+        let now = Instant::now();
+        let ejected = member.health.failed(failure, now, &eject, may_be_ejected);
+        if let Some(time) = ejected {
+            let agent = &member.session.owner;
+            warn!(%agent, session = member.session.id, why = failure.name(), ?time, "a member is left out");
+        }
+    }
+}
+
+/// How good a member has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standard {
+    /// Not ejected, and its agent was heard lately.
+    Sound,
+    /// Not ejected.
+    Fit,
+    Any,
+}
+
+impl Standard {
+    fn is_met_by(self, member: &Member) -> bool {
+        match self {
+            Self::Sound => member.is_sound(),
+            Self::Fit => member.health.is_fit(Instant::now),
+            Self::Any => true,
+        }
     }
 }
 
@@ -187,10 +253,18 @@ fn place_for(
 
 /// The lowest tier that can serve does. Within it chance decides by weight, which needs no state
 /// that cores would have to share.
-fn choose(members: &[Arc<Member>], tried: &[u64], like: Like<'_>) -> Option<Arc<Member>> {
+fn choose(
+    members: &[Arc<Member>],
+    tried: &[u64],
+    like: Like<'_>,
+    standard: Standard,
+) -> Option<Arc<Member>> {
     let able = || {
         members.iter().filter(|member| {
-            member.takes_traffic() && !tried.contains(&member.id) && like.is_met_by(member)
+            member.takes_traffic()
+                && standard.is_met_by(member)
+                && !tried.contains(&member.id)
+                && like.is_met_by(member)
         })
     };
     if let [only] = members {
@@ -236,6 +310,10 @@ mod tests {
         member::{MemberSpec, Place},
         session::{Session, Terms},
     };
+
+    fn choose(members: &[Arc<Member>], tried: &[u64], like: Like<'_>) -> Option<Arc<Member>> {
+        super::choose(members, tried, like, Standard::Sound)
+    }
 
     fn member(id: u64, weight: u32, tier: u32) -> Arc<Member> {
         let terms = Terms {
@@ -313,5 +391,63 @@ mod tests {
         members[1].set_policy(None);
         assert_eq!(next(Like::Policy(ran.as_deref())), None);
         assert_eq!(next(Like::Policy(None)), Some(2));
+    }
+
+    fn pool(members: &[Arc<Member>], eject_last: bool) -> Pool {
+        let mut settings = config::Pool::default();
+        settings.eject.last = eject_last;
+        let pool = Pool::new(settings);
+        for member in members {
+            pool.join(member, true, Duration::from_secs(1)).unwrap();
+        }
+        pool
+    }
+
+    fn chosen(pool: &Pool) -> Vec<u64> {
+        let chosen = (0..100).filter_map(|_| pool.choose(&[], Like::Any));
+        let mut ids: Vec<_> = chosen.map(|member| member.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn fail(pool: &Pool, member: &Member) {
+        (0..3).for_each(|_| pool.failed(member, Failure::Dial));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_fails_is_left_out_until_only_such_are_left() {
+        let members = [member(1, 1, 0), member(2, 1, 0), member(3, 1, 1)];
+        let pool = pool(&members, false);
+        fail(&pool, &members[0]);
+        assert_eq!(chosen(&pool), [2]);
+        fail(&pool, &members[1]);
+        assert_eq!(chosen(&pool), [3]);
+        fail(&pool, &members[2]);
+        assert_eq!(chosen(&pool), [3], "the last one stays");
+        pool.leave(3);
+        assert_eq!(chosen(&pool), [1, 2], "better than nobody");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_one_is_left_out_too_if_that_is_wanted() {
+        let members = [member(1, 1, 0)];
+        let pool = pool(&members, true);
+        fail(&pool, &members[0]);
+        assert_eq!(chosen(&pool), [0; 0]);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(chosen(&pool), [1]);
+        members[0].health.answered(true, Instant::now);
+        assert_eq!(chosen(&pool), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_not_heard_lately_serves_only_if_nobody_else_can() {
+        let members = [member(1, 1, 0), member(2, 1, 0)];
+        let pool = pool(&members, false);
+        members[0].session.pulse.doubt();
+        assert_eq!(chosen(&pool), [2]);
+        members[1].session.pulse.doubt();
+        assert_eq!(chosen(&pool), [1, 2]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -25,6 +26,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
+
+/// An agent says at once what it does about a new stream. One that has said nothing for so long is asked whether it lives.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// One agent session. Ends once, for good: a reconnect is a new session.
 pub(crate) struct Session {
@@ -130,6 +134,11 @@ impl Session {
     /// Whether the agent has said that it is going.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether it ended without having said that it would.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.end.is_cancelled() && !self.is_draining()
     }
 
     /// No new exchanges; running ones go on.
@@ -243,7 +252,7 @@ impl Session {
                 continue;
             };
             match lane.open().await {
-                Ok(stream) => return ask(stream, request).await,
+                Ok(stream) => return ask(stream, request, &self.pulse).await,
                 Err(adit_wire::OpenError::Busy) => failure = OpenFailure::Busy,
                 Err(adit_wire::OpenError::Closed) => {}
             }
@@ -252,11 +261,25 @@ impl Session {
     }
 }
 
-async fn ask(mut stream: Stream, request: &OpenRequest) -> Result<Stream, OpenFailure> {
+async fn ask(
+    mut stream: Stream,
+    request: &OpenRequest,
+    pulse: &Pulse,
+) -> Result<Stream, OpenFailure> {
     frame::write(&mut stream, request, OPEN_FRAME).await?;
+    let mut answer = {
+        let mut first = pin!(frame::read(&mut stream, OPEN_FRAME));
+        match timeout(PROMPT, &mut first).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                pulse.doubt();
+                first.await?
+            }
+        }
+    };
     loop {
-        match frame::read(&mut stream, OPEN_FRAME).await? {
-            OpenResult::Dialing => {}
+        match answer {
+            OpenResult::Dialing => answer = frame::read(&mut stream, OPEN_FRAME).await?,
             OpenResult::Open => return Ok(stream),
             OpenResult::Failed(error) => return Err(OpenFailure::Dial(error)),
         }
