@@ -6,6 +6,7 @@ use adit_wire::{
     FrameError, frame,
     limits::OPEN_FRAME,
     message::{DialError, DialErrorKind, OpenRequest, OpenResult, Protocol},
+    splice,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -18,7 +19,6 @@ use crate::{
     dial::{Dialer, Local},
     event::Events,
     routes::{self, Route, Routes, Target},
-    splice::splice,
 };
 
 /// How long a stream may take to say what it is for.

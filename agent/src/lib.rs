@@ -45,7 +45,6 @@ mod listener;
 mod reconnect;
 mod routes;
 mod session;
-mod splice;
 mod stream;
 mod tcp;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use adit_wire::Breakable;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{OwnedSemaphorePermit, watch},
@@ -58,6 +59,12 @@ impl Stream {
             self.early.extend_from_slice(read.filled());
         }
         std::future::pending().await
+    }
+}
+
+impl Breakable for Stream {
+    fn is_broken(&self) -> bool {
+        self.inner.is_reset()
     }
 }
 

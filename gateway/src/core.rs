@@ -16,6 +16,7 @@ use crate::{
     http::Serving,
     keys,
     live::Live,
+    tcp,
 };
 
 /// How long lanes may take to say goodbye after everything else has ended.
@@ -23,10 +24,12 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// One core.
 pub(crate) struct Core {
+    index: usize,
     pub(crate) edge: Arc<Edge>,
     serving: Serving,
     live: Arc<Live>,
     stop: CancellationToken,
+    accepting: TaskTracker,
     served: TaskTracker,
     agents: TaskTracker,
 }
@@ -51,6 +54,8 @@ pub(crate) enum Arriving {
     Agent(Box<Arrival>),
     /// A policy's connection.
     Policy(Box<fetch::Asked>),
+    /// The port of a tcp endpoint.
+    Port(Box<tcp::Listening>),
     /// What runs may have lost its permission.
     Review,
 }
@@ -77,16 +82,17 @@ async fn serve(start: Start) -> io::Result<()> {
     } = start;
     let live = Arc::<Live>::default();
     let core = Arc::new(Core {
+        index,
         serving: Serving::new(Arc::clone(&edge), index, Arc::clone(&live)),
         live,
         edge,
         stop: stop.clone(),
+        accepting: TaskTracker::new(),
         served: TaskTracker::new(),
         agents: TaskTracker::new(),
     });
-    let accepting = TaskTracker::new();
     for (listener, kind) in listeners {
-        accepting.spawn(accept::accept(
+        core.accepting.spawn(accept::accept(
             Arc::clone(&core),
             TcpListener::from_std(listener)?,
             kind,
@@ -100,8 +106,8 @@ async fn serve(start: Start) -> io::Result<()> {
     stop.cancelled().await;
     core.serving.finish().await;
     // A connection that is accepted at the last moment is waited for like all others.
-    accepting.close();
-    accepting.wait().await;
+    core.accepting.close();
+    core.accepting.wait().await;
     core.served.close();
     tokio::select! {
         () = core.served.wait() => {}
@@ -120,6 +126,7 @@ async fn take_arrivals(core: Arc<Core>, mut arrivals: mpsc::UnboundedReceiver<Ar
         match arriving {
             Arriving::Agent(arrival) => core.spawn_agent(hello::serve_agent(own, *arrival)),
             Arriving::Policy(asked) => core.serve(fetch::serve(own, *asked)),
+            Arriving::Port(listening) => drop(core.accepting.spawn(tcp::accept(own, *listening))),
             Arriving::Review => core.live.review(&core.edge),
         }
     }
@@ -146,6 +153,16 @@ impl Core {
     /// Runs part of an agent's session; it ends when its session does.
     pub(crate) fn spawn_agent(&self, part: impl Future<Output = ()> + Send + 'static) {
         self.agents.spawn(part);
+    }
+
+    /// Its number, from 0.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// What runs here and can be ended.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// Waits until no more connections are to be accepted.

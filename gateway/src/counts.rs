@@ -14,7 +14,7 @@ use adit_policy::{
     verdict::Verdict,
 };
 
-use crate::latency::Latency;
+use crate::{latency::Latency, tcp::TcpCounts};
 
 /// Names of the classes of responses; the first one is no response at all.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -31,6 +31,8 @@ const SHADOWS: [&str; 8] = [
 /// What has happened at one endpoint, or at several that are told as one.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
+    /// Of its connections, if it is an endpoint of tcp.
+    pub(crate) tcp: TcpCounts,
     exchanges: [AtomicU64; CLASSES.len()],
     verdicts: [AtomicU64; VERDICTS.len()],
     shadows: [AtomicU64; SHADOWS.len()],

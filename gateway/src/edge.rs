@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -37,6 +37,7 @@ use crate::{
     pools::endpoints::{Endpoint, Endpoints},
     reload::{Loaded, Status},
     secrets::Vaults,
+    tcp::{self, Ports},
     traces::Traces,
 };
 
@@ -80,6 +81,8 @@ pub(crate) struct Edge {
     /// Where the listeners really are.
     pub(crate) https: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
+    /// Those of tcp endpoints.
+    pub(crate) ports: Arc<Ports>,
     arrivals: Vec<mpsc::UnboundedSender<Arriving>>,
     member: AtomicU64,
     /// Counts what may go to any core.
@@ -91,6 +94,14 @@ pub(crate) struct Edge {
 pub(crate) struct Addresses {
     pub(crate) https: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Where tcp endpoints are, too.
+    fn ip(&self) -> IpAddr {
+        let address = self.https.or(self.http);
+        address.map_or(Ipv6Addr::UNSPECIFIED.into(), |address| address.ip())
+    }
 }
 
 // === impl Edge ===
@@ -139,6 +150,7 @@ impl Edge {
             traces: Traces::new(arrivals.len(), &config.traces),
             https: addresses.https,
             http: addresses.http,
+            ports: Ports::new(addresses.ip(), config.listen.tcp_ports, arrivals.clone()),
             arrivals,
             member: AtomicU64::new(1),
             turn: AtomicUsize::new(0),
@@ -251,7 +263,7 @@ impl Edge {
 
     /// The URL as people open it: with the listener's port where that is not the scheme's own.
     pub(crate) fn public_url(&self, url: &EndpointUrl) -> EndpointUrl {
-        if Endpoint::has_internal_url(url) {
+        if url.scheme == Scheme::Tcp || Endpoint::has_internal_url(url) {
             return url.clone();
         }
         let port = self
@@ -263,9 +275,20 @@ impl Edge {
         }
     }
 
-    /// Endpoints are told apart by scheme and host; a port may be named if it is the listener's.
-    pub(crate) fn without_own_port(&self, url: EndpointUrl) -> Result<EndpointUrl, String> {
-        if Endpoint::has_internal_url(&url) && matches!(url.scheme, Scheme::Http | Scheme::Https) {
+    /// The form of a URL that tells endpoints apart. Those of http and https are told apart by scheme and host; a port may
+    /// be named if it is the listener's.
+    pub(crate) fn place(&self, url: EndpointUrl) -> Result<EndpointUrl, String> {
+        match url.scheme {
+            Scheme::Http | Scheme::Https => {}
+            Scheme::Tcp => return tcp::place(url, &self.config.domain),
+            Scheme::Tls => {
+                return Err(
+                    "tls endpoints are not available in this version; use https, or tcp (ERR_ADIT_332)"
+                        .into(),
+                );
+            }
+        }
+        if Endpoint::has_internal_url(&url) {
             // No listener leads to it.
             return match url.port {
                 Some(_) => Err("an internal endpoint has no port, leave it out".into()),
@@ -292,9 +315,13 @@ impl Edge {
         let HostPattern::Exact(host) = &url.host else {
             return None;
         };
-        let own = self.without_own_port(url.clone()).ok()?;
+        let own = self.place(url.clone()).ok()?;
         let routes = self.endpoints.snapshot();
-        routes.find_any(own.scheme, host.as_str()).map(Arc::clone)
+        let found = match own.scheme {
+            Scheme::Tcp => routes.at(&own),
+            scheme => routes.find_any(scheme, host.as_str()),
+        };
+        found.map(Arc::clone)
     }
 
     pub(crate) fn port(&self, scheme: Scheme) -> Option<u16> {

@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +19,9 @@ use crate::{
 
 /// The domain under which everything lies; browsers and resolvers lead it to this machine.
 const DOMAIN: &str = "localhost";
+
+/// Ports for tcp endpoints. One that another program has is passed over.
+const TCP: RangeInclusive<u16> = 20_000..=20_999;
 
 /// How many ports above the wanted one are tried.
 const TRIES: u16 = 20;
@@ -144,6 +148,7 @@ fn config(
         listen: Listen {
             https: local(https),
             http: local(http),
+            tcp_ports: Some(TCP.into()),
             admin: None,
         },
         data_dir: options.data_dir.clone(),

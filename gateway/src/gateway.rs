@@ -155,6 +155,9 @@ impl Gateway {
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
         let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals, &lent)?;
         let edge = Arc::new(edge);
+        let declared = loaded.declared();
+        let opened = edge.ports.declare(declared.iter().map(|one| &one.url));
+        opened.map_err(|(address, source)| StartError::Listen { address, source })?;
         lent.fetcher.serve(&edge);
         let running = Arc::downgrade(&edge);
         lent.logins.on_end(Box::new(move |_| {

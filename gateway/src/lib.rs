@@ -4,6 +4,7 @@
 //!
 //! - `front`: accept, TLS (SNI and ALPN), certificates, and the gate before the HTTP parser
 //! - `http`: the hooks of Pingora, routing, policy, error pages
+//! - `tcp`: the same for endpoints without HTTP: ports, policies, bytes both ways
 //! - `pools`: endpoints, their members, and streams to them
 //! - `agents`: the other side: who may connect, and what they serve
 //! - `live`: what runs, and is ended when its permission ends
@@ -49,6 +50,7 @@ mod pools;
 pub mod printable;
 mod reload;
 mod secrets;
+mod tcp;
 pub mod token;
 mod traces;
 mod work;

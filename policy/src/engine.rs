@@ -122,6 +122,17 @@ impl Policy {
             .await
     }
 
+    /// Goes on behind a `forward-internal` whose endpoint could not be reached, as [`Policy::resume_http_request`] does.
+    pub async fn resume_tcp_connect(
+        &self,
+        after: &Place,
+        failure: &Unreached,
+        exchange: &mut Exchange<'_>,
+    ) -> Verdict {
+        self.resume(Phase::OnTcpConnect, after, failure, exchange)
+            .await
+    }
+
     /// Runs before the upstream. Edits of `exchange.request` are for the caller to replay.
     pub async fn on_http_request(&self, exchange: &mut Exchange<'_>) -> Verdict {
         if let Some(request) = &mut exchange.request {
@@ -146,13 +157,8 @@ impl Policy {
         failure: &Unreached,
         exchange: &mut Exchange<'_>,
     ) -> Verdict {
-        actions::unreached(&mut exchange.memory, failure);
-        let (action, _) = after.action.unwrap_or_default();
-        let next = Position {
-            rule: after.rule,
-            action: action + 1,
-        };
-        self.run(Phase::OnHttpRequest, next, exchange).await
+        self.resume(Phase::OnHttpRequest, after, failure, exchange)
+            .await
     }
 
     /// Runs before the client gets the response; `exchange.response` must be there.
@@ -184,6 +190,22 @@ impl Policy {
     pub fn on_event_stream_message(&self, exchange: &mut Exchange<'_>) -> Verdict {
         exchange.memory.lend_secrets(self.secrets.as_ref());
         messages::run(self.rules(Phase::OnEventStreamMessage), exchange)
+    }
+
+    async fn resume(
+        &self,
+        phase: Phase,
+        after: &Place,
+        failure: &Unreached,
+        exchange: &mut Exchange<'_>,
+    ) -> Verdict {
+        actions::unreached(&mut exchange.memory, failure);
+        let (action, _) = after.action.unwrap_or_default();
+        let next = Position {
+            rule: after.rule,
+            action: action + 1,
+        };
+        self.run(phase, next, exchange).await
     }
 
     async fn run_http_response(&self, exchange: &mut Exchange<'_>) -> Verdict {

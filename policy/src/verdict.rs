@@ -39,7 +39,7 @@ pub enum Verdict {
         by: Place,
     },
     /// Another endpoint answers. If it cannot and `forward.continue_on_error` is set, the caller goes on with
-    /// [`crate::Policy::resume_http_request`].
+    /// [`crate::Policy::resume_http_request`] or [`crate::Policy::resume_tcp_connect`].
     Forward {
         /// The endpoint.
         forward: Forward,

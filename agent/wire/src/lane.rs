@@ -61,6 +61,7 @@ where
         asked_to_close: Box::pin(close.clone().cancelled_owned()),
         goodbye: None,
         let_others_write: true,
+        broken: CancellationToken::new(),
         _ended: ended.clone().drop_guard(),
     };
     let permits = Arc::new(Semaphore::new(STREAMS_PER_LANE));
@@ -188,6 +189,8 @@ pub struct Driver<IO> {
     asked_to_close: Pin<Box<WaitForCancellationFutureOwned>>,
     goodbye: Option<Pin<Box<Sleep>>>,
     let_others_write: bool,
+    /// Told to streams: what they miss will not come.
+    broken: CancellationToken,
     _ended: DropGuard,
 }
 
@@ -203,23 +206,31 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Driver<IO> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.goodbye.is_none() && this.asked_to_close.as_mut().poll(cx).is_ready() {
-            this.goodbye = Some(Box::pin(sleep(GOODBYE)));
+        let polled = this.poll_lane(cx);
+        if matches!(polled, Poll::Ready(Err(_))) {
+            this.broken.cancel();
         }
-        if let Some(deadline) = &mut this.goodbye {
-            if deadline.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            return this.poll_goodbye(cx);
-        }
-        if let Poll::Ready(ended) = this.poll_streams(cx) {
-            return Poll::Ready(ended);
-        }
-        this.poll_flush_late(cx)
+        polled
     }
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
+    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LaneError>> {
+        if self.goodbye.is_none() && self.asked_to_close.as_mut().poll(cx).is_ready() {
+            self.goodbye = Some(Box::pin(sleep(GOODBYE)));
+        }
+        if let Some(deadline) = &mut self.goodbye {
+            if deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            return self.poll_goodbye(cx);
+        }
+        if let Poll::Ready(ended) = self.poll_streams(cx) {
+            return Poll::Ready(ended);
+        }
+        self.poll_flush_late(cx)
+    }
+
     fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LaneError>> {
         loop {
             if let Poll::Ready(Err(error)) = self.poll_open(cx) {
@@ -228,7 +239,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             match self.connection.poll_next_inbound(cx) {
                 // A peer that opens streams faster than they are taken has them reset.
                 Poll::Ready(Some(Ok(stream))) => {
-                    drop(self.arrive.try_send(Box::new(Stream::new(stream, None))));
+                    let stream = Stream::new(stream, None, self.broken.clone());
+                    drop(self.arrive.try_send(Box::new(stream)));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(broken(error))),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
@@ -256,7 +268,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             match self.connection.poll_new_outbound(cx) {
                 Poll::Ready(Ok(stream)) => {
                     if let Some(Asked { permit, give }) = self.next.take() {
-                        drop(give.send(Stream::new(stream, Some(permit))));
+                        let broken = self.broken.clone();
+                        drop(give.send(Stream::new(stream, Some(permit), broken)));
                     }
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
@@ -315,6 +328,25 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_lost_lane_is_no_end_for_a_stream_that_has_ended_its_own_half() {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (gateway, _, drive) = lane(near, Side::Gateway);
+        tokio::spawn(drive);
+        let (_agent, mut incoming, drive) = lane(far, Side::Agent);
+        let agent = tokio::spawn(drive);
+        let mut opened = gateway.open().await.unwrap();
+        opened.write_all(b"x").await.unwrap();
+        let mut seen = incoming.accept().await.unwrap();
+        opened.shutdown().await.unwrap();
+        seen.write_all(b"half of").await.unwrap();
+        let mut said = [0; 7];
+        opened.read_exact(&mut said).await.unwrap();
+        agent.abort();
+        let broken = opened.read(&mut [0]).await.unwrap_err();
+        assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
+    }
 
     #[tokio::test]
     async fn closing_a_lane_breaks_the_streams_that_wait_and_delivers_what_was_said() {

@@ -13,6 +13,7 @@
 //! - [`frame`]: how a message is cut out of a byte stream
 //! - [`Lane`], [`Incoming`], [`Driver`]: a connection that carries many streams
 //! - [`Stream`]: one of them
+//! - [`splice`](fn@splice): a stream joined with a connection outside the tunnel
 //! - [`control`](fn@control): the control stream with its heartbeat
 //! - [`limits`]: the numbers
 //!
@@ -40,9 +41,11 @@ pub mod frame;
 mod lane;
 pub mod limits;
 pub mod message;
+mod splice;
 mod stream;
 
 pub use control::{ControlEnd, Nothing, Pulse, control};
 pub use frame::FrameError;
 pub use lane::{Driver, Incoming, Lane, LaneError, OpenError, Side, lane};
+pub use splice::{Breakable, splice};
 pub use stream::Stream;

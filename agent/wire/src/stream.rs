@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
 };
+use tokio_util::sync::CancellationToken;
 use yamux::Packet;
 
 /// A packet of this size is probably followed by more, which one read then takes together.
@@ -27,24 +28,31 @@ pub struct Stream {
     /// the multiplexer's own reading would have the reader's buffer zeroed first.
     arrived: Option<(Packet, usize)>,
     ended_by_us: bool,
+    /// Cancelled when the lane breaks.
+    lane_broken: CancellationToken,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Stream {
-    pub(crate) fn new(inner: yamux::Stream, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(
+        inner: yamux::Stream,
+        permit: Option<OwnedSemaphorePermit>,
+        lane_broken: CancellationToken,
+    ) -> Self {
         Self {
             inner,
             arrived: None,
             ended_by_us: false,
+            lane_broken,
             _permit: permit,
         }
     }
 
     /// Whether the peer or the loss of the lane broke the stream, even if bytes that came before
-    /// the break are still to be read. After an end from this side a break cannot be told.
+    /// the break are still to be read. After an end from this side only the loss of the lane can be told.
     #[must_use]
     pub fn is_reset(&self) -> bool {
-        !self.ended_by_us && self.inner.is_closed()
+        self.inner.is_closed() && (!self.ended_by_us || self.lane_broken.is_cancelled())
     }
 }
 

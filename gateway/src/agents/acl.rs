@@ -8,15 +8,19 @@ use adit_policy::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-/// Patterns like `bind:*.example.com`, `bind:app.example.com`, `bind:https://app.example.com` or
-/// `bind:tcp://:20000-20010`. A URL is allowed if any of them matches. `bind:*` matches every host.
+use crate::pools::endpoints::Endpoint;
+
+/// Patterns like `bind:*.example.com`, `bind:app.example.com`, `bind:https://app.example.com`, `bind:*.internal` or
+/// `bind:tcp://:20000-20010`. A URL is allowed if any of them matches. `bind:*` matches every host. A pattern without a
+/// scheme matches all that is found by its name: every http and https endpoint, and internal tcp ones. Public ports are
+/// few, so they are only matched by patterns that begin with `bind:tcp://`, and those without a host match nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Acl(Vec<Pattern>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
-    /// `None` is every kind of endpoint that is reached by host name.
+    /// `None` is every kind of endpoint that is found by its name.
     scheme: Option<Scheme>,
     host: Hosts,
     /// `None` is every port.
@@ -26,6 +30,8 @@ struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hosts {
     Any,
+    /// Whatever is reached from outside.
+    Public,
     Exact(Host),
     Under(Host),
 }
@@ -44,11 +50,12 @@ impl Acl {
 
     /// The list that allows everything.
     pub(crate) fn everything() -> Self {
-        Self(vec![Pattern {
-            scheme: None,
+        let all = |scheme| Pattern {
+            scheme,
             host: Hosts::Any,
             ports: None,
-        }])
+        };
+        Self(vec![all(None), all(Some(Scheme::Tcp))])
     }
 }
 
@@ -56,14 +63,18 @@ impl Pattern {
     fn allows(&self, url: &EndpointUrl) -> bool {
         let scheme = match self.scheme {
             Some(scheme) => scheme == url.scheme,
-            None => url.scheme != Scheme::Tcp,
+            None => url.scheme != Scheme::Tcp || Endpoint::has_internal_url(url),
         };
         let port = match (&self.ports, url.effective_port()) {
             (None, _) => true,
             (Some(ports), Some(port)) => ports.contains(&port),
             (Some(_), None) => false,
         };
-        scheme && port && self.host.covers(&url.host)
+        let host = match self.host {
+            Hosts::Public => !Endpoint::has_internal_url(url),
+            _ => self.host.covers(&url.host),
+        };
+        scheme && port && host
     }
 }
 
@@ -77,7 +88,7 @@ impl Hosts {
             (Self::Under(parent), HostPattern::Wildcard(host)) => {
                 host == parent || is_under(host, parent)
             }
-            (Self::Exact(_) | Self::Under(_), _) => false,
+            (Self::Public | Self::Exact(_) | Self::Under(_), _) => false,
         }
     }
 }
@@ -119,7 +130,7 @@ impl FromStr for Pattern {
         let named = |name: &str| Host::parse(name).map_err(|error| bad(&error.to_string()));
         let host = match host {
             "*" => Hosts::Any,
-            "" if scheme == Some(Scheme::Tcp) => Hosts::Any,
+            "" if scheme == Some(Scheme::Tcp) => Hosts::Public,
             "" => return Err(bad("a host is missing; `bind:*` allows every host")),
             name => match name.strip_prefix("*.") {
                 Some(parent) => Hosts::Under(named(parent)?),
@@ -201,6 +212,16 @@ mod tests {
         assert!(allows("bind:tcp://:20000-20010", "tcp://:20005"));
         assert!(!allows("bind:tcp://:20000-20010", "tcp://:20011"));
         assert!(!allows("bind:*", "tcp://:20011"));
+        assert!(allows("bind:tcp://:20005", "tcp://example.com:20005"));
+        assert!(!allows(
+            "bind:tcp://:20000-20010",
+            "tcp://db.internal:20005"
+        ));
+        assert!(allows("bind:tcp://*.internal", "tcp://db.internal:5432"));
+        assert!(!allows("bind:tcp://*.internal", "tcp://example.com:5432"));
+        assert!(allows("bind:*.internal:5432", "tcp://db.internal:5432"));
+        assert!(!allows("bind:*.internal:5432", "tcp://db.internal:22"));
+        assert!(allows("bind:*", "tcp://db.internal:5432"));
         assert!(allows(
             "bind:app.example.com:443",
             "https://app.example.com"

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::{
     credentials::Credential,
     names::{ATTEMPTS, Asker},
+    ports,
     texts::{METADATA, REASON, check_texts},
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
         member::{AgentPolicy, Member, MemberSpec, Place},
         session::Session,
     },
+    tcp::Lease,
 };
 
 /// How often idle streams are looked through.
@@ -47,6 +49,8 @@ struct Held {
     name: String,
     /// Under which its policies find their counters.
     counters: String,
+    /// Keeps its port open, if it has one of its own.
+    _port: Option<Lease>,
 }
 
 // === impl Binds ===
@@ -230,8 +234,14 @@ impl Binds {
             EndpointUrl::parse(&spec.url).map_err(|error| refused(RefusalCode::Url, error))?;
         let asked = self
             .edge
-            .without_own_port(asked)
+            .place(asked)
             .map_err(|why| refused(RefusalCode::Url, why))?;
+        if asked.scheme == Scheme::Tcp && !self.session.knows_tcp() {
+            return Err(refused(
+                RefusalCode::Url,
+                "this agent is too old for tcp endpoints: update it (ERR_ADIT_332)",
+            ));
+        }
         let counters = self.counters(&spec, &asked);
         let policy = self.policy(
             (&spec.name, &asked),
@@ -260,9 +270,18 @@ impl Binds {
             self.edge.cores,
         ));
         self.session.serve(&member);
-        let url = match asked.host {
-            HostPattern::Random => self.bind_random(asked.scheme, &spec.name, &member)?,
-            _ => self.bind_named(asked, &spec.name, &member)?,
+        let (url, port) = match asked.host {
+            _ if asked.scheme == Scheme::Tcp => {
+                let asker = self.asker(&spec.name);
+                ports::bind(&self.edge, &self.agent.entry.acl, asked, asker, |url| {
+                    self.place(url, &member)
+                })?
+            }
+            HostPattern::Random => {
+                let url = self.bind_random(asked.scheme, &spec.name, &member)?;
+                (url, None)
+            }
+            _ => (self.bind_named(asked, &spec.name, &member)?, None),
         };
         info!(agent = %self.session.owner, %url, "endpoint online");
         let public = self.edge.public_url(&url).to_string();
@@ -271,6 +290,7 @@ impl Binds {
             member,
             name: spec.name,
             counters,
+            _port: port,
         };
         self.held.insert(id, held);
         Ok((id, public))
@@ -313,12 +333,7 @@ impl Binds {
         if own || self.agent.entry.acl.allows(url) {
             return Ok(());
         }
-        Err(refused(
-            RefusalCode::Acl,
-            format_args!(
-                "this authtoken may not bind {url}; its `acl` in gateway.yaml decides (ERR_ADIT_316)"
-            ),
-        ))
+        Err(not_allowed(url))
     }
 
     fn bind_random(
@@ -395,12 +410,16 @@ impl Binds {
 
     fn counters(&self, spec: &EndpointSpec, asked: &EndpointUrl) -> String {
         match asked.host {
-            // A random name is not chosen yet; the same agent gets the same one for the same endpoint again.
-            HostPattern::Random => format!(
+            HostPattern::Exact(_) | HostPattern::Wildcard(_)
+                if asked.scheme != Scheme::Tcp || asked.port.is_some() =>
+            {
+                format!("agents {asked}")
+            }
+            // A random name or port is not chosen yet; the same agent gets the same one for the same endpoint again.
+            _ => format!(
                 "agent {} {} {}",
                 self.session.owner, self.session.agent_id, spec.name
             ),
-            _ => format!("agents {asked}"),
         }
     }
 
@@ -433,6 +452,20 @@ impl Binds {
 /// A text that says something.
 fn given(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.trim().is_empty())
+}
+
+/// What an access list says no to.
+pub(super) fn not_allowed(url: &EndpointUrl) -> Refused {
+    let code = match url.scheme {
+        Scheme::Tcp => 308,
+        _ => 316,
+    };
+    refused(
+        RefusalCode::Acl,
+        format_args!(
+            "this authtoken may not bind {url}; its `acl` in gateway.yaml decides (ERR_ADIT_{code})"
+        ),
+    )
 }
 
 pub(super) fn refused(code: RefusalCode, reason: impl ToString) -> Refused {

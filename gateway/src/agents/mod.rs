@@ -3,7 +3,7 @@
 //! - [`listener`]: greeting, lanes, the control stream
 //! - [`binds`]: a session's endpoints, from asking to giving back
 //! - [`credentials`]: who may connect; [`acl`]: which URLs a credential may serve
-//! - [`names`]: random names that stay the same
+//! - [`names`]: random names that stay the same; [`ports`]: the port of a tcp endpoint
 //! - [`registry`]: the sessions there are
 
 mod acl;
@@ -11,6 +11,7 @@ mod binds;
 mod credentials;
 mod listener;
 pub(crate) mod names;
+mod ports;
 pub(crate) mod registry;
 mod texts;
 

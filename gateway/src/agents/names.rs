@@ -72,16 +72,16 @@ impl Names {
         })
     }
 
+    /// A number that is always the same for this agent and endpoint, and nobody else's but by chance.
+    pub(crate) fn number(&self, asker: Asker<'_>) -> u64 {
+        let tag = self.tag(asker, ATTEMPTS);
+        let (first, _) = tag.as_ref().split_first_chunk().unwrap_or((&[0; 8], &[]));
+        u64::from_be_bytes(*first)
+    }
+
     /// The `attempt`-th name for this agent and endpoint.
     pub(crate) fn name(&self, asker: Asker<'_>, attempt: u8) -> Option<Host> {
-        let mut context = hmac::Context::with_key(&self.key);
-        for part in [asker.owner, asker.agent_id, asker.endpoint] {
-            // Lengths keep ("ab", "c") and ("a", "bc") apart.
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part.as_bytes());
-        }
-        context.update(&[attempt]);
-        let tag = context.sign();
+        let tag = self.tag(asker, attempt);
         let [a, b, c, d, e, f, ..] = *tag.as_ref() else {
             return None;
         };
@@ -90,6 +90,17 @@ impl Names {
         let (adjective, noun) = (ADJECTIVES[usize::from(a % 64)], NOUNS[usize::from(b % 64)]);
         let tail: String = [c, d, e, f].into_iter().map(letter).collect();
         Host::parse(&format!("{adjective}-{noun}-{tail}.{}", self.domain)).ok()
+    }
+
+    fn tag(&self, asker: Asker<'_>, attempt: u8) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [asker.owner, asker.agent_id, asker.endpoint] {
+            // Lengths keep ("ab", "c") and ("a", "bc") apart.
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        context.update(&[attempt]);
+        context.sign()
     }
 
     /// Whether a host is one of the names made for this agent and endpoint.

@@ -29,6 +29,8 @@ pub struct Limits {
     /// The longest silence of a service: before its response head (then 504), and between two
     /// pieces of a body. Long polls and event streams have to say something within it. Default 5m.
     pub upstream_timeout: GoDuration,
+    /// A `tcp://` connection over which nothing passes either way for so long is reset. Default 1h.
+    pub tcp_idle_timeout: GoDuration,
     /// From picking an agent to its answer that the service is connected. Default 15s.
     pub dial_timeout: GoDuration,
     /// Connections from one address (one /64 for IPv6). More are closed at once. Default 1024.
@@ -68,6 +70,7 @@ impl Default for Limits {
             body_read_timeout: seconds(60),
             body_write_timeout: seconds(60),
             upstream_timeout: seconds(300),
+            tcp_idle_timeout: seconds(3600),
             dial_timeout: seconds(15),
             connections_per_ip: 1024,
             connections: 50_000,

@@ -10,7 +10,7 @@ use adit_policy::{
     LoadError,
     canonical::Host,
     document::{self, Document, Misplaced, Mistake, Mistakes, Places, scope},
-    endpoint_url::EndpointUrl,
+    endpoint_url::{EndpointUrl, Scheme},
 };
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ mod listen;
 mod log;
 mod origin;
 mod pool;
+mod ports;
 mod secrets;
 mod traces;
 
@@ -30,11 +31,12 @@ pub use listen::Listen;
 pub use log::{Access, Field, LineFormat, Log, Sink};
 pub(crate) use origin::Origin;
 pub use pool::{Balance, Eject, Pool, RetryBudget, Sticky, WeightEntry};
+pub use ports::{BadPortRange, PortRange};
 pub use secrets::Vault;
 pub(crate) use secrets::{Kept, Name, folder};
 pub use traces::{Begin, Traces};
 
-use crate::{agents::Acl, front::tls::TlsError, secrets::Vaults, token::TokenHash};
+use crate::{agents::Acl, front::tls::TlsError, secrets::Vaults, tcp, token::TokenHash};
 
 /// The gateway's configuration file.
 #[derive(Debug, Deserialize)]
@@ -245,6 +247,9 @@ impl Config {
             .iter_mut()
             .filter_map(|entry| entry.traffic_policy_file.as_mut())
             .for_each(at);
+        for entry in &mut self.endpoints {
+            entry.url = tcp::with_host(entry.url.clone(), &self.domain);
+        }
     }
 
     fn agree(&self) -> Result<(), String> {
@@ -269,6 +274,7 @@ impl Config {
             return Err(format!("agents: the name `{}` stands twice", twice.name));
         }
         for entry in &self.endpoints {
+            tcp::declarable(&entry.url, &self.domain)?;
             if entry.traffic_policy.is_some() && entry.traffic_policy_file.is_some() {
                 return Err(format!(
                     "endpoint {}: give `traffic_policy` or `traffic_policy_file`, not both",
@@ -288,10 +294,11 @@ impl Config {
 // === impl EndpointEntry ===
 
 impl EndpointEntry {
-    /// What tells it from other endpoints: its URL without the port, which is the listener's.
+    /// What tells it from other endpoints: its URL, of http and https without the port, which is the listener's.
     pub(crate) fn place(&self) -> EndpointUrl {
+        let port = self.url.port.filter(|_| self.url.scheme == Scheme::Tcp);
         EndpointUrl {
-            port: None,
+            port,
             ..self.url.clone()
         }
     }

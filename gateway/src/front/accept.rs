@@ -24,7 +24,7 @@ use crate::core::Core;
 const BACKLOG: i32 = 4096;
 
 /// How long to leave a listener alone that cannot accept, usually for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What arrives on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,12 @@
 use std::sync::Arc;
 
 use adit_policy::{
-    Policy, action::Phase, endpoint_url::Scheme, exchange, memory::Memory, verdict::Verdict,
+    Policy,
+    action::{Phase, Unreached},
+    endpoint_url::Scheme,
+    exchange,
+    memory::Memory,
+    verdict::{Place, Verdict},
 };
 use tokio::sync::Mutex;
 use tracing::{debug, warn};
@@ -87,25 +92,53 @@ async fn run(
     endpoint: &Endpoint,
     policy: &Policy,
 ) -> Result<Memory, Closing> {
+    let (verdict, memory) = ask(edge, facts, endpoint, policy, Memory::default(), None).await;
+    log::shadow(endpoint, &memory);
+    if let Verdict::Forward { by, .. } = &verdict {
+        warn!(endpoint = %endpoint.url, rule = %by, "an http connection cannot be forwarded, only its requests");
+    }
+    match closing(endpoint, &verdict) {
+        None => Ok(memory),
+        Some(closing) => {
+            debug!(endpoint = %endpoint.url, client = %facts.peer, "closed by a policy");
+            Err(closing)
+        }
+    }
+}
+
+/// Lets a policy look at a connection, or go on behind an action that forwarded it in vain.
+pub(crate) async fn ask(
+    edge: &Edge,
+    facts: &Connection,
+    endpoint: &Endpoint,
+    policy: &Policy,
+    memory: Memory,
+    after: Option<(&Place, &Unreached)>,
+) -> (Verdict, Memory) {
     let conn = view::conn(facts, facts.peer);
     let shown = view::endpoint(endpoint);
     let mut seen = exchange::Exchange::of(&conn, &shown, edge.env(facts.hops));
-    let verdict = policy.on_tcp_connect(&mut seen).await;
-    log::shadow(endpoint, &seen.memory);
+    seen.memory = memory;
+    let verdict = match after {
+        None => policy.on_tcp_connect(&mut seen).await,
+        Some((by, failure)) => policy.resume_tcp_connect(by, failure, &mut seen).await,
+    };
     endpoint.counts.verdict(&verdict);
-    let closing = match verdict {
-        Verdict::Continue => return Ok(seen.memory),
-        Verdict::Close { .. } => Closing::Reset,
+    (verdict, seen.memory)
+}
+
+/// How a verdict closes a connection that it does not let go on.
+pub(crate) fn closing(endpoint: &Endpoint, verdict: &Verdict) -> Option<Closing> {
+    match verdict {
+        Verdict::Continue => None,
+        Verdict::Close { .. } => Some(Closing::Reset),
         Verdict::Fault { fault, by } => {
             warn!(endpoint = %endpoint.url, rule = %by, %fault, "a policy could not decide");
-            Closing::Orderly
+            Some(Closing::Orderly)
         }
-        Verdict::Forward { by, .. } => {
-            warn!(endpoint = %endpoint.url, rule = %by, "an http connection cannot be forwarded, only its requests");
-            Closing::Orderly
-        }
-        Verdict::Answer { .. } | Verdict::Deny { .. } | Verdict::Refuse { .. } => Closing::Orderly,
-    };
-    debug!(endpoint = %endpoint.url, client = %facts.peer, "closed by a policy");
-    Err(closing)
+        Verdict::Forward { .. }
+        | Verdict::Answer { .. }
+        | Verdict::Deny { .. }
+        | Verdict::Refuse { .. } => Some(Closing::Orderly),
+    }
 }

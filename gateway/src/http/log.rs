@@ -86,7 +86,7 @@ pub(super) fn layer_ended(layer: &mut Layer, outcome: Outcome) {
 }
 
 /// What rules in shadow mode would have done.
-pub(super) fn shadow(endpoint: &Endpoint, memory: &Memory) {
+pub(crate) fn shadow(endpoint: &Endpoint, memory: &Memory) {
     for record in memory.shadow() {
         endpoint.counts.shadow(record);
         let ShadowRecord {

@@ -50,6 +50,8 @@ pub(crate) enum Client {
     Http1(Ending),
     /// The stream; and the connection, for one that will not end.
     Http2(CancellationToken, Ending),
+    /// A connection without HTTP, which ends at once.
+    Tcp(CancellationToken),
 }
 
 /// Why an exchange was ended.
@@ -108,7 +110,7 @@ impl Endable {
     /// What is cancelled when it is ended, if it shares its connection.
     pub(crate) fn interruption(&self) -> Option<&CancellationToken> {
         match &self.client {
-            Client::Http1(_) => None,
+            Client::Http1(_) | Client::Tcp(_) => None,
             Client::Http2(interruption, _) => Some(interruption),
         }
     }
@@ -185,7 +187,7 @@ impl Client {
     fn interrupt(&self) {
         match self {
             Self::Http1(connection) => connection.close(Closing::Deaf),
-            Self::Http2(stream, _) => stream.cancel(),
+            Self::Http2(stream, _) | Self::Tcp(stream) => stream.cancel(),
         }
     }
 
@@ -194,6 +196,7 @@ impl Client {
             Self::Http1(connection) | Self::Http2(_, connection) => {
                 connection.close(Closing::Torn);
             }
+            Self::Tcp(connection) => connection.cancel(),
         }
     }
 }

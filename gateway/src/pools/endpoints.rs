@@ -73,7 +73,7 @@ pub(crate) enum BindError {
         "the agent `{by}` serves this URL; if both should, both need pooling_enabled (ERR_ADIT_334)"
     )]
     Taken { by: String },
-    #[error("only http and https endpoints with a host can be bound (ERR_ADIT_332)")]
+    #[error("only http, https and tcp endpoints with a host can be bound (ERR_ADIT_332)")]
     Kind,
 }
 

@@ -18,6 +18,8 @@ use super::endpoints::{Endpoint, is_internal};
 pub(crate) struct Routes {
     https: Table,
     http: Table,
+    /// Nothing that a client says tells these apart but the port; policies know them by name, too.
+    tcp: HashTrieMapSync<(Host, u16), Arc<Endpoint>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -62,6 +64,9 @@ impl Routes {
 
     /// The endpoint of exactly this URL.
     pub(crate) fn at(&self, url: &EndpointUrl) -> Option<&Arc<Endpoint>> {
+        if url.scheme == Scheme::Tcp {
+            return self.tcp.get(&tcp_place(url)?);
+        }
         let table = self.table(url.scheme)?;
         match &url.host {
             HostPattern::Exact(host) => table.exact.get(host),
@@ -75,11 +80,16 @@ impl Routes {
         [&self.https, &self.http]
             .into_iter()
             .flat_map(|table| table.exact.values().chain(table.wildcard.values()))
+            .chain(self.tcp.values())
             .filter(|endpoint| endpoint.declared || !endpoint.pool.is_empty())
     }
 
     /// Puts an endpoint where its URL says. Whether there is such a place.
     pub(super) fn put(&mut self, endpoint: Arc<Endpoint>) -> bool {
+        if let Some(place) = tcp_place(&endpoint.url) {
+            self.tcp.insert_mut(place, endpoint);
+            return true;
+        }
         let place = self.place(&endpoint.url);
         let is_there = place.is_some();
         if let Some((hosts, host)) = place {
@@ -90,7 +100,9 @@ impl Routes {
 
     /// Takes the endpoint of a URL out.
     pub(super) fn take_out(&mut self, url: &EndpointUrl) {
-        if let Some((hosts, host)) = self.place(url) {
+        if let Some(place) = tcp_place(url) {
+            self.tcp.remove_mut(&place);
+        } else if let Some((hosts, host)) = self.place(url) {
             hosts.remove_mut(&host);
         }
     }
@@ -114,6 +126,14 @@ impl Routes {
             HostPattern::Wildcard(host) => Some((&mut table.wildcard, host.clone())),
             HostPattern::Random => None,
         }
+    }
+}
+
+/// The place of a tcp endpoint; `None` if the URL is none, or any of several.
+fn tcp_place(url: &EndpointUrl) -> Option<(Host, u16)> {
+    match (url.scheme, &url.host, url.port) {
+        (Scheme::Tcp, HostPattern::Exact(host), Some(port)) => Some((host.clone(), port)),
+        _ => None,
     }
 }
 
@@ -155,6 +175,25 @@ mod tests {
             assert_eq!(found(&routes, host).as_deref(), url, "{host}");
         }
         assert!(routes.find_any(Scheme::Https, "x.internal").is_some());
+    }
+
+    #[test]
+    fn tcp_endpoints_have_a_host_and_a_port() {
+        let mut routes = routes(&["tcp://example.com:22", "tcp://db.internal:22", "https://example.com"]);
+        for (url, known) in [
+            ("tcp://example.com:22", true),
+            ("tcp://db.internal:22", true),
+            ("tcp://db.internal:23", false),
+            ("tcp://other.internal:22", false),
+        ] {
+            let url = EndpointUrl::parse(url).unwrap();
+            let found = routes.at(&url);
+            assert_eq!(found.map(|one| &one.url), known.then_some(&url), "{url}");
+        }
+        assert_eq!(routes.online().count(), 0, "nobody serves them");
+        routes.take_out(&EndpointUrl::parse("tcp://db.internal:22").unwrap());
+        assert!(routes.find(Scheme::Tcp, "db.internal").is_none());
+        assert_eq!(routes.tcp.size(), 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use adit_wire::{
     FrameError, Lane, Pulse, Stream, frame,
-    limits::{ENDED_SINCE, MAX_LANES, OPEN_FRAME},
+    limits::{ENDED_SINCE, MAX_LANES, OPEN_FRAME, POOLS_SINCE, STREAMS_PER_LANE},
     message::{
         DialError, ExchangeReport, GatewayMessage, Heartbeat, OpenRequest, OpenResult, Refused,
         Token,
@@ -26,6 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
+use crate::front::running::Running;
 
 /// An agent says at once what it does about a new stream. One that has said nothing for so long is asked whether it lives.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     lanes: [ArcSwapOption<Lane>; MAX_LANES as usize],
     lane_count: usize,
     draining: AtomicBool,
+    /// Streams for endpoints of tcp, which may last for ever.
+    pub(crate) raw: Running,
     say: mpsc::Sender<GatewayMessage>,
     unreported: AtomicU64,
     /// The protocol revision that was agreed on.
@@ -107,6 +110,7 @@ impl Session {
             lanes: Default::default(),
             lane_count: usize::from(terms.lane_count.clamp(1, MAX_LANES)),
             draining: AtomicBool::new(false),
+            raw: Running::default(),
             say,
             unreported: AtomicU64::new(0),
             version: terms.version,
@@ -144,6 +148,11 @@ impl Session {
     /// No new exchanges; running ones go on.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// How many streams may be for endpoints of tcp: half of all, so that others find room whatever comes to a port.
+    pub(crate) fn raw_most(&self) -> u32 {
+        u32::try_from(self.lane_count * STREAMS_PER_LANE / 2).unwrap_or(u32::MAX)
     }
 
     /// Takes note of an endpoint that it serves.
@@ -199,6 +208,11 @@ impl Session {
     /// Tells the agent that its session is ended, and why; `false` if it speaks an older protocol, or has ended.
     pub(crate) async fn part(&self, refused: Refused) -> bool {
         self.version >= ENDED_SINCE && self.tell(GatewayMessage::Ended { refused }).await
+    }
+
+    /// Whether the agent knows what to do with endpoints of tcp.
+    pub(crate) fn knows_tcp(&self) -> bool {
+        self.version >= POOLS_SINCE
     }
 
     /// Reports an exchange to the agent's display, unless that would have to wait.

@@ -367,6 +367,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_goes_on_behind_a_failure_as_a_request_does() {
+        let text = one(
+            "on_tcp_connect",
+            "forward-internal",
+            "{url: 'tcp://b.internal:22', on_error: continue}",
+        ) + "      - type: forward-internal
+        config: {url: 'tcp://${actions.ngrok.forward_internal.error.code == \"ERR_ADIT_3200\" ? \"c\" : \"d\"}.internal:22'}\n";
+        let policy = policy(&text);
+        let url = EndpointUrl::parse("tcp://a:22").unwrap();
+        let endpoint = Endpoint { id: "a", url: &url };
+        let mut exchange = Exchange {
+            endpoint: &endpoint,
+            ..connection()
+        };
+        let Verdict::Forward { forward, by } = policy.on_tcp_connect(&mut exchange).await else {
+            panic!("not forwarded");
+        };
+        let failure = Unreached {
+            url: forward.url,
+            code: 3200,
+            message: String::new(),
+        };
+        let verdict = policy
+            .resume_tcp_connect(&by, &failure, &mut exchange)
+            .await;
+        assert_eq!(forwarded(verdict).url.to_string(), "tcp://c.internal:22");
+    }
+
+    #[tokio::test]
     async fn a_rule_in_shadow_mode_forwards_nothing() {
         let tried = one(Q, "forward-internal", "{url: 'https://b.internal'}")
             .replace("- actions", "- mode: shadow\n    actions");

@@ -1,4 +1,4 @@
-//! Copies both ways between a stream and a service until both are done or one breaks.
+//! Copies both ways between a stream and a connection outside the tunnel until both are done or one breaks.
 
 use std::{
     future::poll_fn,
@@ -14,21 +14,34 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use crate::Stream;
-
 /// One read. The multiplexer cuts it into frames of 16 KiB.
 const CHUNK: usize = 64 * 1024;
 
-/// How often a stream whose service takes no more bytes is looked at for a reset, which would
+/// How often a stream whose other side takes no more bytes is looked at for a reset, which would
 /// otherwise stand behind those bytes for ever.
 const STALLED_LOOK: Duration = Duration::from_secs(5);
 
-/// Copies until both sides have ended.
+/// A stream that can tell a break although nobody reads from it.
+pub trait Breakable: AsyncRead + AsyncWrite + Unpin {
+    /// Whether it is broken, even if bytes that came before the break are still to be read.
+    fn is_broken(&self) -> bool;
+}
+
+impl Breakable for crate::Stream {
+    fn is_broken(&self) -> bool {
+        self.is_reset()
+    }
+}
+
+/// Copies until both sides have ended. While nothing passes it holds no buffers.
 ///
-/// The end of one side is passed on as an end of that half only. An error of either side is an
-/// error of the whole: the caller drops both.
-pub(crate) async fn splice<L>(stream: &mut Stream, local: &mut L) -> io::Result<()>
+/// The end of one side is passed on as an end of that half only.
+///
+/// # Errors
+/// An error of either side is an error of the whole: the caller resets both.
+pub async fn splice<S, L>(stream: &mut S, local: &mut L) -> io::Result<()>
 where
+    S: Breakable,
     L: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut inward, mut outward) = (Half::new(), Half::new());
@@ -39,7 +52,7 @@ where
         if inward_done && outward_done {
             return Poll::Ready(Ok(()));
         }
-        if inward.is_stalled() && watch.poll(cx).is_ready() && stream.inner.is_reset() {
+        if inward.is_stalled() && watch.poll(cx).is_ready() && stream.is_broken() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Pending
@@ -187,13 +200,10 @@ impl StalledWatch {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use adit_wire::{Side, lane};
-    use tokio::{io::AsyncWriteExt, sync::Semaphore};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
-    use crate::stream::Running;
+    use crate::{Side, lane};
 
     #[tokio::test(start_paused = true)]
     async fn a_reset_is_noticed_though_the_service_takes_no_more_bytes() {
@@ -204,9 +214,7 @@ mod tests {
         tokio::spawn(drive);
         let mut cancelled = gateway.open().await.unwrap();
         cancelled.write_all(&[7; 100_000]).await.unwrap();
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let stream = incoming.accept().await.unwrap();
-        let mut stream = Stream::new(stream, Running::default().begin(place));
+        let mut stream = incoming.accept().await.unwrap();
         let (mut local, _never_reads) = tokio::io::duplex(16);
         drop(cancelled);
         let error = splice(&mut stream, &mut local).await.unwrap_err();

@@ -1,0 +1,128 @@
+//! One connection, from its first moment to the line that the log has of it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use adit_policy::endpoint_url::EndpointUrl;
+use adit_wire::{Stream, splice};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    counts::End,
+    meter::{Meter, Metered},
+    route::{self, NoWay, Way},
+};
+use crate::{
+    core::Core,
+    front::{accept::Admission, ending::Closing, io::Connection},
+    live::{Client, Endable, Listed},
+    pools::endpoints::Endpoint,
+};
+
+/// When a silent client is asked whether it is still there, and how often it may leave that unanswered. It is given up
+/// two minutes after its last sign.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
+
+/// Serves a connection that was accepted for an endpoint.
+pub(super) async fn serve(
+    core: Arc<Core>,
+    mut socket: TcpStream,
+    (peer, _admission): (SocketAddr, Admission),
+    url: Arc<EndpointUrl>,
+) {
+    // From here on it is reset when it is dropped, unless it comes to its proper end: whatever happens, a client never
+    // takes a break for an end.
+    if prepare(&socket).is_err() {
+        return;
+    }
+    let endpoint = core.edge.endpoints.snapshot().at(&url).map(Arc::clone);
+    let Some(endpoint) = endpoint else {
+        return;
+    };
+    let meter = Meter::new();
+    let local = socket.local_addr().unwrap_or(peer);
+    let facts = Connection::new(peer, local, core.edge.region());
+    let (end, agent) = match route::find(&core, &facts, Arc::clone(&endpoint)).await {
+        Ok(way) => {
+            let agent = way.member.session.owner.clone();
+            (run(&core, &mut socket, way, &meter).await, Some(agent))
+        }
+        Err(NoWay::Refused(Closing::Reset)) => (End::Refused, None),
+        Err(NoWay::Refused(_)) => {
+            end_in_order(&socket);
+            (End::Refused, None)
+        }
+        Err(NoWay::Unserved) => (End::Unserved, None),
+    };
+    drop(socket);
+    tell(&endpoint, peer, agent.as_deref(), end, &meter);
+}
+
+/// Carries bytes both ways until both sides have ended, or something ends it.
+async fn run(core: &Core, socket: &mut TcpStream, way: Way, meter: &Meter) -> End {
+    let Way {
+        mut stream,
+        member: _member,
+        passed,
+        place: _place,
+    } = way;
+    let interruption = CancellationToken::new();
+    let endable = Endable::new(Client::Tcp(interruption.clone()), Vec::new(), false);
+    endable.is_stream(passed);
+    // It stands on the list while it runs.
+    let _listed: Listed = core.live().list(endable, &core.edge);
+    let idle = core.edge.limits().tcp_idle_timeout.0;
+    let end = tokio::select! {
+        biased;
+        () = interruption.cancelled() => End::Ended,
+        () = meter.idle(idle) => End::Idle,
+        end = carry(&mut stream, socket, meter) => end,
+    };
+    if end == End::Done {
+        end_in_order(socket);
+    }
+    end
+}
+
+async fn carry(stream: &mut Stream, socket: &mut TcpStream, meter: &Meter) -> End {
+    let mut client = Metered::new(socket, meter);
+    match splice(stream, &mut client).await {
+        Ok(()) => End::Done,
+        Err(error) => {
+            debug!(%error, "a connection broke");
+            End::Broken
+        }
+    }
+}
+
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    socket.set_linger(Some(Duration::ZERO))?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(PROBE)
+        .with_retries(PROBES);
+    socket.set_tcp_keepalive(&keepalive)
+}
+
+/// What is still on its way arrives, and then an end.
+fn end_in_order(socket: &TcpStream) {
+    // A socket that cannot is reset.
+    drop(SockRef::from(socket).set_linger(None));
+}
+
+fn tell(endpoint: &Endpoint, peer: SocketAddr, agent: Option<&str>, end: End, meter: &Meter) {
+    let (came, went) = meter.so_far();
+    endpoint.counts.tcp.ended(end, (came, went));
+    let micros = u64::try_from(meter.elapsed().as_micros()).unwrap_or(u64::MAX);
+    debug!(
+        target: "adit::access",
+        client = %peer.ip(), endpoint = %endpoint.url, agent, end = end.name(), bytes_in = came, bytes_out = went, micros,
+        "connection"
+    );
+}
