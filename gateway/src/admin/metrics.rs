@@ -84,6 +84,35 @@ fn traffic(page: &mut Page, edge: &Edge) {
             page.sample("adit_policy_shadow_total", &labels, count);
         }
     }
+    tcp(page, &by_endpoint);
+}
+
+/// Of endpoints without HTTP.
+fn tcp(page: &mut Page, by_endpoint: &[(String, &Counts)]) {
+    let all = || {
+        let is_tcp = |name: &str| name.starts_with("tcp://") || name == "agents";
+        by_endpoint.iter().filter(move |(name, _)| is_tcp(name))
+    };
+    page.counter(
+        "adit_tcp_connections_total",
+        "Connections of tcp endpoints by how they ended.",
+    );
+    for (endpoint, counts) in all() {
+        for (end, count) in counts.tcp.ends() {
+            let labels = [("endpoint", endpoint.as_str()), ("end", end)];
+            page.sample("adit_tcp_connections_total", &labels, count);
+        }
+    }
+    page.counter(
+        "adit_tcp_bytes_total",
+        "Bytes of ended connections of tcp endpoints, from clients (in) and to them (out).",
+    );
+    for (endpoint, counts) in all() {
+        for (direction, bytes) in counts.tcp.bytes() {
+            let labels = [("endpoint", endpoint.as_str()), ("direction", direction)];
+            page.sample("adit_tcp_bytes_total", &labels, bytes);
+        }
+    }
 }
 
 fn policies(page: &mut Page, edge: &Edge) {

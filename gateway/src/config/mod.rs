@@ -178,6 +178,14 @@ pub enum ConfigError {
     /// A certificate, its key, or a file of authorities cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The port of a tcp endpoint cannot be listened on.
+    #[error("endpoint {url}: its port cannot be listened on: {source} (ERR_ADIT_307)")]
+    Port {
+        /// Which endpoint.
+        url: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// Two parts of the file contradict each other.
     #[error("{path}: {message}")]
     Contradiction {

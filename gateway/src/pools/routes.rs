@@ -179,7 +179,11 @@ mod tests {
 
     #[test]
     fn tcp_endpoints_have_a_host_and_a_port() {
-        let mut routes = routes(&["tcp://example.com:22", "tcp://db.internal:22", "https://example.com"]);
+        let mut routes = routes(&[
+            "tcp://example.com:22",
+            "tcp://db.internal:22",
+            "https://example.com",
+        ]);
         for (url, known) in [
             ("tcp://example.com:22", true),
             ("tcp://db.internal:22", true),

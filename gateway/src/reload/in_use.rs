@@ -12,6 +12,7 @@ use crate::{
     fetch::{Fetcher, Outside},
     front::tls::Table,
     secrets::Vaults,
+    tcp::Lease,
 };
 
 /// What is in use, as far as it has to be known to tell what another configuration changes.
@@ -39,6 +40,8 @@ pub(super) struct Built {
     trusted_proxies: Vec<IpNet>,
     region: String,
     certificates: Table,
+    /// Of the tcp endpoints that it declares: open before it is taken into use, which cannot fail any more then.
+    _ports: Vec<Lease>,
     fetching: Fetching,
     /// If it is another one.
     outside: Option<Outside>,
@@ -88,8 +91,12 @@ impl InUse {
             false => Fetcher::read(&fetching.settings).map(Some),
         };
         let text = config.origin.map(|origin| origin.text);
-        match (policies, certificates, outside) {
-            (Ok(policies), Ok(certificates), Ok(outside)) => Ok(Built {
+        let ports = match &policies {
+            Ok(policies) => lease(policies, edge),
+            Err(_) => Ok(Vec::new()),
+        };
+        match (policies, certificates, outside, ports) {
+            (Ok(policies), Ok(certificates), Ok(outside), Ok(ports)) => Ok(Built {
                 text: text.unwrap_or_default(),
                 policies,
                 agents: config.agents,
@@ -98,13 +105,15 @@ impl InUse {
                 trusted_proxies: config.trusted_proxies,
                 region: config.region,
                 certificates,
+                _ports: ports,
                 fetching,
                 outside,
             }),
-            (policies, certificates, outside) => {
+            (policies, certificates, outside, ports) => {
                 let mut mistakes = policies.err().unwrap_or_default();
                 mistakes.extend(certificates.err().map(ConfigError::from));
                 mistakes.extend(outside.err().map(ConfigError::from));
+                mistakes.extend(ports.err());
                 Err(ConfigErrors(mistakes.into()))
             }
         }
@@ -138,11 +147,27 @@ impl InUse {
         if !change.declared.is_empty() || !change.removed.is_empty() {
             let expelled = edge.endpoints.redeclare(change.declared, &change.removed);
             expelled.iter().for_each(|member| member.expel());
+            let declared = self.policies.declared();
+            drop(edge.ports.declare(declared.iter().map(|one| &one.url)));
             edge.review();
         }
         let agents = edge.credentials.set(built.agents);
         Reloaded { agents, ..reloaded }
     }
+}
+
+/// Opens the ports of all tcp endpoints.
+fn lease(policies: &Policies, edge: &Edge) -> Result<Vec<Lease>, ConfigError> {
+    let mut leases = Vec::new();
+    for url in policies.declared().into_iter().map(|one| one.url) {
+        let lease = edge.ports.lease(&url);
+        let lease = lease.map_err(|source| ConfigError::Port {
+            url: url.to_string(),
+            source,
+        })?;
+        leases.extend(lease);
+    }
+    Ok(leases)
 }
 
 // === impl Fetching ===

@@ -64,6 +64,7 @@ pub(super) fn lines(error: &ConfigError) -> Vec<String> {
         ConfigError::Read { .. }
         | ConfigError::Endpoint { .. }
         | ConfigError::Tls(_)
+        | ConfigError::Port { .. }
         | ConfigError::Contradiction { .. } => vec![first_line(error)],
     }
 }

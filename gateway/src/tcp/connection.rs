@@ -13,12 +13,12 @@ use super::{
     counts::End,
     meter::{Meter, Metered},
     route::{self, NoWay, Way},
+    told::{Outcome, Told},
 };
 use crate::{
     core::Core,
     front::{accept::Admission, ending::Closing, io::Connection},
-    live::{Client, Endable, Listed},
-    pools::endpoints::Endpoint,
+    live::{Client, Endable},
 };
 
 /// When a silent client is asked whether it is still there, and how often it may leave that unanswered. It is given up
@@ -46,35 +46,48 @@ pub(super) async fn serve(
     let meter = Meter::new();
     let local = socket.local_addr().unwrap_or(peer);
     let facts = Connection::new(peer, local, core.edge.region());
-    let (end, agent) = match route::find(&core, &facts, Arc::clone(&endpoint)).await {
-        Ok(way) => {
-            let agent = way.member.session.owner.clone();
-            (run(&core, &mut socket, way, &meter).await, Some(agent))
+    let outcome = match route::find(&core, &facts, Arc::clone(&endpoint)).await {
+        Ok(way) => run(&core, &mut socket, way, &meter).await,
+        Err((no_way, tries)) => {
+            if no_way == NoWay::Refused(Closing::Orderly) {
+                end_in_order(&socket);
+            }
+            Outcome {
+                end: match no_way {
+                    NoWay::Refused(_) => End::Refused,
+                    NoWay::Unserved => End::Unserved,
+                },
+                why: None,
+                served_by: None,
+                tries,
+            }
         }
-        Err(NoWay::Refused(Closing::Reset)) => (End::Refused, None),
-        Err(NoWay::Refused(_)) => {
-            end_in_order(&socket);
-            (End::Refused, None)
-        }
-        Err(NoWay::Unserved) => (End::Unserved, None),
     };
     drop(socket);
-    tell(&endpoint, peer, agent.as_deref(), end, &meter);
+    let told = Told {
+        edge: &core.edge,
+        endpoint: &endpoint,
+        facts: &facts,
+        meter: &meter,
+        outcome,
+    };
+    told.tell();
 }
 
 /// Carries bytes both ways until both sides have ended, or something ends it.
-async fn run(core: &Core, socket: &mut TcpStream, way: Way, meter: &Meter) -> End {
+async fn run(core: &Core, socket: &mut TcpStream, way: Way, meter: &Meter) -> Outcome {
     let Way {
         mut stream,
-        member: _member,
+        serving,
+        member,
         passed,
+        tries,
         place: _place,
     } = way;
     let interruption = CancellationToken::new();
     let endable = Endable::new(Client::Tcp(interruption.clone()), Vec::new(), false);
     endable.is_stream(passed);
-    // It stands on the list while it runs.
-    let _listed: Listed = core.live().list(endable, &core.edge);
+    let listed = core.live().list(endable, &core.edge);
     let idle = core.edge.limits().tcp_idle_timeout.0;
     let end = tokio::select! {
         biased;
@@ -85,7 +98,12 @@ async fn run(core: &Core, socket: &mut TcpStream, way: Way, meter: &Meter) -> En
     if end == End::Done {
         end_in_order(socket);
     }
-    end
+    Outcome {
+        end,
+        why: listed.ended(),
+        served_by: Some((serving, member)),
+        tries,
+    }
 }
 
 async fn carry(stream: &mut Stream, socket: &mut TcpStream, meter: &Meter) -> End {
@@ -114,15 +132,4 @@ fn prepare(socket: &TcpStream) -> std::io::Result<()> {
 fn end_in_order(socket: &TcpStream) {
     // A socket that cannot is reset.
     drop(SockRef::from(socket).set_linger(None));
-}
-
-fn tell(endpoint: &Endpoint, peer: SocketAddr, agent: Option<&str>, end: End, meter: &Meter) {
-    let (came, went) = meter.so_far();
-    endpoint.counts.tcp.ended(end, (came, went));
-    let micros = u64::try_from(meter.elapsed().as_micros()).unwrap_or(u64::MAX);
-    debug!(
-        target: "adit::access",
-        client = %peer.ip(), endpoint = %endpoint.url, agent, end = end.name(), bytes_in = came, bytes_out = went, micros,
-        "connection"
-    );
 }

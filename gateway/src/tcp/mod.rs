@@ -6,7 +6,7 @@
 //! - [`connection`]: one connection, from its first moment to the line that the log has of it
 //! - [`route`]: the policies on its way, and the member at its end
 //! - [`meter`]: how much it carries, and since when nothing
-//! - [`counts`]: what is told of all of them
+//! - [`counts`]: what is told of all of them; [`told`]: of each one
 
 mod connection;
 mod counts;
@@ -15,6 +15,7 @@ mod meter;
 mod place;
 mod ports;
 mod route;
+mod told;
 
 pub(crate) use counts::TcpCounts;
 pub(crate) use listen::accept;

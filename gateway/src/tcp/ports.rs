@@ -78,7 +78,7 @@ impl Ports {
     /// # Errors
     /// When it cannot be listened on.
     pub(crate) fn lease(self: &Arc<Self>, url: &EndpointUrl) -> io::Result<Option<Lease>> {
-        let Some(port) = url.port.filter(|_| !Endpoint::has_internal_url(url)) else {
+        let Some(port) = own_port(url) else {
             return Ok(None);
         };
         let mut doors = self.lock();
@@ -98,10 +98,10 @@ impl Ports {
         urls: impl IntoIterator<Item = &'a EndpointUrl>,
     ) -> Result<(), (SocketAddr, io::Error)> {
         let mut doors = self.lock();
-        let public =
-            |url: &&EndpointUrl| url.scheme == Scheme::Tcp && !Endpoint::has_internal_url(url);
-        let named = urls.into_iter().filter(public);
-        let named: Vec<_> = named.filter_map(|url| Some((url.port?, url))).collect();
+        let named = urls.into_iter();
+        let named: Vec<_> = named
+            .filter_map(|url| Some((own_port(url)?, url)))
+            .collect();
         let failed = named.iter().find_map(|(port, url)| {
             let opened = self.door(&mut doors, *port, url);
             opened.err().map(|error| (self.at(*port), error))
@@ -168,6 +168,12 @@ impl Ports {
     fn lock(&self) -> MutexGuard<'_, HashMap<u16, Door>> {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The port on which an endpoint alone is listened for.
+fn own_port(url: &EndpointUrl) -> Option<u16> {
+    let public = url.scheme == Scheme::Tcp && !Endpoint::has_internal_url(url);
+    url.port.filter(|_| public)
 }
 
 impl Drop for Lease {

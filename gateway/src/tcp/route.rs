@@ -38,7 +38,10 @@ const HOPS: usize = 10;
 /// Where a connection goes.
 pub(super) struct Way {
     pub(super) stream: Stream,
+    pub(super) serving: Arc<Endpoint>,
     pub(super) member: Arc<Member>,
+    /// How many members were tried, this one included.
+    pub(super) tries: usize,
     /// Everywhere it was let in.
     pub(super) passed: Vec<Passed>,
     /// Among the streams of the member's session.
@@ -90,12 +93,12 @@ struct Walk<'a> {
     hops: usize,
 }
 
-/// Takes a connection that arrived for an endpoint to one of those who serve it.
+/// Takes a connection that arrived for an endpoint to one of those who serve it; or tells how many were tried in vain.
 pub(super) async fn find(
     core: &Core,
     facts: &Connection,
     endpoint: Arc<Endpoint>,
-) -> Result<Way, NoWay> {
+) -> Result<Way, (NoWay, usize)> {
     let mut walk = Walk {
         core,
         facts,
@@ -111,7 +114,7 @@ pub(super) async fn find(
             Step::Forward(forward, by) => walk.leave(forward, by),
             Step::Failed(failure) => walk.fall_back(failure).await,
             Step::Done(way) => return Ok(*way),
-            Step::End(why) => return Err(why),
+            Step::End(why) => return Err((why, walk.tried.len())),
         };
     }
 }
@@ -190,7 +193,9 @@ impl Walk<'_> {
                     let passed = self.layers.iter().map(Layer::passed).collect();
                     return Step::Done(Box::new(Way {
                         stream,
+                        serving: endpoint,
                         member,
+                        tries: self.tried.len() + 1,
                         passed,
                         place,
                     }));
