@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use adit_gateway::token;
-use clap::{Args, Subcommand};
+use adit_gateway::{Beginning, Sockets, TakeOver, token};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{
     cli::Shared,
@@ -11,6 +11,7 @@ use crate::{
     log::{Destination, Format, Threshold, Writer},
     runtime, settings,
     signals::{Hangups, Signals},
+    supervisor::Supervisor,
     terminal,
 };
 
@@ -31,14 +32,39 @@ log says why. Other settings than policies are applied by a restart; the log nam
 With listen.admin, GET /health there says how the gateway is, and GET /metrics has its counters.
 
 SIGTERM and SIGINT let running exchanges finish, within limits.shutdown_deadline; a second signal
-ends them at once."
+ends them at once.
+
+An upgrade drops no connection, in one of two ways; docs/upgrades.md has both, with units for systemd:
+  adit gateway --take-over --config gateway.yaml
+                                            gets the sockets of the gateway that runs with the same data_dir, starts
+                                            on them, and lets it finish what it has; if it cannot start, the other
+                                            one goes on
+  systemctl restart adit                    with a socket unit systemd holds the sockets, and who comes meanwhile waits"
 )]
 pub(crate) struct Gateway {
+    #[command(flatten)]
+    run: Run,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// How to run a gateway
+#[derive(Debug, Args)]
+struct Run {
     /// The gateway's configuration; the same as --config
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    #[command(subcommand)]
-    task: Option<Task>,
+    /// Continue in the place of the gateway that runs with the same data_dir: without one this one does not start,
+    /// or with `if-running` starts by itself
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    take_over: Option<When>,
+}
+
+/// When to take over
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum When {
+    Always,
+    IfRunning,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,11 +81,7 @@ enum Task {
         name: String,
     },
     /// The same as no subcommand
-    Run {
-        /// The gateway's configuration; the same as --config
-        #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
-    },
+    Run(Run),
 }
 
 impl Gateway {
@@ -67,8 +89,8 @@ impl Gateway {
         match self.task {
             Some(Task::Check { files }) => check(&files),
             Some(Task::Token { name }) => token(&name),
-            Some(Task::Run { file }) => run(file, shared),
-            None => run(self.file, shared),
+            Some(Task::Run(task)) => task.run(shared),
+            None => self.run.run(shared),
         }
     }
 }
@@ -117,28 +139,45 @@ fn token(name: &str) -> Result<(), Failure> {
     ))
 }
 
-fn run(file: Option<PathBuf>, shared: &Shared) -> Result<(), Failure> {
-    let mut named: Vec<_> = shared.config.iter().cloned().chain(file).collect();
-    let file = match (named.pop(), named.is_empty()) {
-        (Some(file), true) => file,
-        (Some(_), false) => return Err(Failure::mistake("a gateway has one configuration file")),
-        (None, _) => {
-            return Err(Failure::mistake(
-                "which configuration? adit gateway --config gateway.yaml",
-            ));
-        }
-    };
-    let config = adit_gateway::Config::load(&file).map_err(Failure::mistake)?;
-    let log = settings::log(shared, Destination::Stdout, Format::Term, Threshold::Info).start()?;
-    let outcome = runtime::run(serve(config));
-    log.iter().for_each(Writer::flush);
-    outcome
+// === impl Run ===
+
+impl Run {
+    fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let mut named: Vec<_> = shared.config.iter().cloned().chain(self.file).collect();
+        let file = match (named.pop(), named.is_empty()) {
+            (Some(file), true) => file,
+            (Some(_), false) => {
+                return Err(Failure::mistake("a gateway has one configuration file"));
+            }
+            (None, _) => {
+                return Err(Failure::mistake(
+                    "which configuration? adit gateway --config gateway.yaml",
+                ));
+            }
+        };
+        let config = adit_gateway::Config::load(&file).map_err(Failure::mistake)?;
+        let beginning = Beginning {
+            sockets: Sockets::from_environment().map_err(Failure::mistake)?,
+            take_over: match self.take_over {
+                None => TakeOver::No,
+                Some(When::IfRunning) => TakeOver::IfRunning,
+                Some(When::Always) => TakeOver::Yes,
+            },
+            hands_over: true,
+        };
+        let log =
+            settings::log(shared, Destination::Stdout, Format::Term, Threshold::Info).start()?;
+        let outcome = runtime::run(serve(config, beginning));
+        log.iter().for_each(Writer::flush);
+        outcome
+    }
 }
 
-async fn serve(config: adit_gateway::Config) -> Result<(), Failure> {
+async fn serve(config: adit_gateway::Config, beginning: Beginning) -> Result<(), Failure> {
+    let supervisor = Supervisor::of_environment();
     let mut signals = Signals::take_over().map_err(Failure::mistake)?;
     let mut hangups = Hangups::take_over().map_err(Failure::mistake)?;
-    let gateway = adit_gateway::Gateway::start(config)
+    let gateway = adit_gateway::Gateway::begin(config, beginning)
         .await
         .map_err(Failure::mistake)?;
     for (scheme, address) in [
@@ -150,13 +189,23 @@ async fn serve(config: adit_gateway::Config) -> Result<(), Failure> {
             tracing::info!(obj = "gateway", scheme, addr = %address, "listening");
         }
     }
+    supervisor.ready();
+    let deadline = gateway.shutdown_deadline();
     loop {
         tokio::select! {
-            () = signals.next() => break,
-            () = hangups.next() => reload(&gateway).await,
+            () = signals.next() => {
+                supervisor.stopping();
+                break;
+            }
+            // The unit goes on with the other process.
+            () = gateway.taken_over() => break,
+            () = hangups.next() => {
+                supervisor.reloading();
+                reload(&gateway).await;
+                supervisor.ready();
+            }
         }
     }
-    let deadline = gateway.shutdown_deadline();
     tokio::select! {
         () = gateway.shutdown(deadline) => {}
         () = signals.next() => tracing::warn!(obj = "gateway", "stopped at once"),

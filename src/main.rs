@@ -23,6 +23,7 @@ mod serve;
 mod settings;
 mod signals;
 mod start;
+mod supervisor;
 mod terminal;
 mod trust;
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -12,10 +12,12 @@ use crate::{
         accept::{self, Kind},
         hello::{self, Arrival},
         io::PublicIo,
+        open::Open,
     },
     http::Serving,
     keys,
     live::Live,
+    sockets::opened::Socket,
     tcp,
 };
 
@@ -28,6 +30,9 @@ pub(crate) struct Core {
     pub(crate) edge: Arc<Edge>,
     serving: Serving,
     live: Arc<Live>,
+    /// Its clients' connections.
+    open: Open,
+    begin: CancellationToken,
     stop: CancellationToken,
     accepting: TaskTracker,
     served: TaskTracker,
@@ -38,8 +43,10 @@ pub(crate) struct Core {
 pub(crate) struct Start {
     pub(crate) index: usize,
     pub(crate) edge: Arc<Edge>,
-    pub(crate) listeners: Vec<(std::net::TcpListener, Kind)>,
+    pub(crate) listeners: Vec<(Socket, Kind)>,
     pub(crate) arrivals: mpsc::UnboundedReceiver<Arriving>,
+    /// Cancelled: accept.
+    pub(crate) begin: CancellationToken,
     /// Cancelled: accept no more, finish what runs.
     pub(crate) stop: CancellationToken,
     /// Cancelled: end everything now.
@@ -76,6 +83,7 @@ async fn serve(start: Start) -> io::Result<()> {
         edge,
         listeners,
         arrivals,
+        begin,
         stop,
         abort,
         idle,
@@ -86,17 +94,17 @@ async fn serve(start: Start) -> io::Result<()> {
         serving: Serving::new(Arc::clone(&edge), index, Arc::clone(&live)),
         live,
         edge,
+        open: Open::default(),
+        begin,
         stop: stop.clone(),
         accepting: TaskTracker::new(),
         served: TaskTracker::new(),
         agents: TaskTracker::new(),
     });
-    for (listener, kind) in listeners {
-        core.accepting.spawn(accept::accept(
-            Arc::clone(&core),
-            TcpListener::from_std(listener)?,
-            kind,
-        ));
+    for (socket, kind) in listeners {
+        let listener = core.edge.listening.begin(socket, kind.role())?;
+        core.accepting
+            .spawn(accept::accept(Arc::clone(&core), listener, kind));
     }
     tokio::spawn(take_arrivals(Arc::clone(&core), arrivals));
     if index == 0 {
@@ -104,7 +112,8 @@ async fn serve(start: Start) -> io::Result<()> {
     }
     tokio::spawn(Arc::clone(&core.live).watch(Arc::clone(&core.edge)));
     stop.cancelled().await;
-    core.serving.finish().await;
+    core.serving.finish();
+    core.open.leave();
     // A connection that is accepted at the last moment is waited for like all others.
     core.accepting.close();
     core.accepting.wait().await;
@@ -142,6 +151,7 @@ impl Core {
         T: 'static,
     {
         let ending = io.ending();
+        let _open = self.open.enter(ending.clone());
         ending.unless_torn(self.serving.serve(Box::new(io))).await;
     }
 
@@ -163,6 +173,14 @@ impl Core {
     /// What runs here and can be ended.
     pub(crate) fn live(&self) -> &Arc<Live> {
         &self.live
+    }
+
+    /// Waits until connections may be accepted, or never will be.
+    pub(crate) async fn may_accept(&self) {
+        tokio::select! {
+            () = self.begin.cancelled() => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// Waits until no more connections are to be accepted.

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use crate::{
     StartError,
     agents::{Credentials, names::Names, registry::Registry},
+    awaited::Awaited,
     config::{Config, Limits},
     core::Arriving,
     fetch::{self, Fetcher},
@@ -37,6 +38,7 @@ use crate::{
     pools::endpoints::{Endpoint, Endpoints},
     reload::{Loaded, Status},
     secrets::Vaults,
+    sockets::listening::Listening,
     tcp::{self, Ports},
     traces::Traces,
 };
@@ -78,6 +80,10 @@ pub(crate) struct Edge {
     pub(crate) access: Option<AccessLog>,
     /// The last exchanges.
     pub(crate) traces: Traces,
+    /// The sockets that are accepted on.
+    pub(crate) listening: Listening,
+    /// After a restart, requests wait for agents that are on their way.
+    pub(crate) awaited: Awaited,
     /// Where the listeners really are.
     pub(crate) https: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
@@ -148,6 +154,8 @@ impl Edge {
                 }
             })?,
             traces: Traces::new(arrivals.len(), &config.traces),
+            listening: Listening::default(),
+            awaited: Awaited::default(),
             https: addresses.https,
             http: addresses.http,
             ports: Ports::new(addresses.ip(), config.listen.tcp_ports, arrivals.clone()),

@@ -22,7 +22,7 @@ use crate::{
     edge::{Addresses, Edge},
     fetch::Fetcher,
     front::{
-        accept::{self, Kind},
+        accept::Kind,
         local_ca::LocalCa,
         tls::{Certificates, TlsError},
     },
@@ -31,6 +31,15 @@ use crate::{
     logins::LoginsError,
     reload::{self, ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
     secrets::Vaults,
+    sockets::{
+        opened::{Address, Opened, Socket},
+        passed::{SocketError, Sockets},
+    },
+    take_over::{
+        TakeOver, TakeOverError,
+        predecessor::Predecessor,
+        successor::{Door, Successor},
+    },
 };
 
 /// Cores that serve. More would mean more lanes for each agent, and smaller batches on each.
@@ -39,6 +48,7 @@ const MAX_CORES: usize = 8;
 /// A running gateway. Dropping it ends it at once.
 pub struct Gateway {
     edge: Arc<Edge>,
+    begin: CancellationToken,
     stop: CancellationToken,
     abort: CancellationToken,
     idle: Vec<CancellationToken>,
@@ -46,6 +56,21 @@ pub struct Gateway {
     local_ca: Option<(PathBuf, CertificateDer<'static>)>,
     reloader: Option<Reloader>,
     admin: Option<SocketAddr>,
+    /// Cancelled when another gateway has taken over.
+    taken_over: CancellationToken,
+    /// It waits for the end of this process.
+    successor: Arc<Mutex<Option<Successor>>>,
+}
+
+/// How a gateway begins. [`Self::default`]: by itself.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// Listening sockets that whoever started the process has opened for it.
+    pub sockets: Sockets,
+    /// Whether it continues in the place of a running one.
+    pub take_over: TakeOver,
+    /// Whether another one may continue in its place later: it answers in its data directory.
+    pub hands_over: bool,
 }
 
 /// Why a gateway did not start.
@@ -90,6 +115,12 @@ pub enum StartError {
     /// Policies have mistakes; each is told.
     #[error(transparent)]
     Policies(#[from] ConfigErrors),
+    /// Sockets that were passed cannot be used.
+    #[error(transparent)]
+    Sockets(#[from] SocketError),
+    /// Another gateway's place cannot be taken.
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -108,17 +139,56 @@ fn hint(error: &io::Error) -> &'static str {
 // === impl Gateway ===
 
 impl Gateway {
-    /// Starts a gateway, one thread for each core.
+    /// Starts a gateway by itself, one thread for each core.
     ///
     /// # Errors
     /// When an address, a certificate, a policy or the data directory cannot be used.
-    // The caller's runtime may be any; the cores have their own.
-    #[allow(clippy::unused_async)]
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::begin(config, Beginning::default()).await
+    }
+
+    /// Starts a gateway, perhaps on the sockets of another one, which serves as ever until this one has started, and
+    /// then lets go. After such a start requests wait a while for agents that are on their way; see `limits.arrival`.
+    ///
+    /// # Errors
+    /// As [`Self::start`], and when sockets that were passed, or the place of the other gateway, cannot be used.
+    pub async fn begin(config: Config, beginning: Beginning) -> Result<Self, StartError> {
         let cores = std::thread::available_parallelism()
             .map_or(1, usize::from)
             .min(MAX_CORES);
-        Self::start_on(config, cores)
+        let Beginning {
+            mut sockets,
+            take_over,
+            hands_over,
+        } = beginning;
+        let mut predecessor = None;
+        if let Some((found, handed)) = Predecessor::find(&config.data_dir, take_over).await? {
+            predecessor = Some(found);
+            sockets.add(handed);
+        }
+        let continues = !sockets.is_empty();
+        let (gateway, adopted, admin) = Self::start_on(config, cores, sockets)?;
+        let replaces = predecessor.is_some();
+        if let Some(mut predecessor) = predecessor {
+            gateway.edge.logins.follow();
+            predecessor.step_down(adopted).await;
+            let edge = Arc::clone(&gateway.edge);
+            tokio::spawn(async move {
+                predecessor.ended().await;
+                edge.logins.follow_no_more();
+            });
+        }
+        if continues {
+            gateway.edge.awaited.begin(gateway.edge.limits().arrival.0);
+        }
+        gateway.begin.cancel();
+        if let Some(admin) = admin {
+            gateway.start_admin(admin)?;
+        }
+        if hands_over {
+            gateway.open_door(replaces)?;
+        }
+        Ok(gateway)
     }
 
     /// Checks all that can be checked without listening: certificates and their keys, and policies. What is right, and
@@ -139,7 +209,12 @@ impl Gateway {
         Ok(warnings)
     }
 
-    fn start_on(mut config: Config, cores: usize) -> Result<Self, StartError> {
+    /// Everything that can fail. Nothing is accepted yet.
+    fn start_on(
+        mut config: Config,
+        cores: usize,
+        sockets: Sockets,
+    ) -> Result<(Self, Vec<usize>, Option<Admin>), StartError> {
         let local_ca = match config.tls.local_ca {
             true => Some(LocalCa::open(&config.data_dir, config.domain.clone())?),
             false => None,
@@ -149,15 +224,21 @@ impl Gateway {
             .map(|ca| (ca.file().to_owned(), ca.certificate()));
         let lent = Lent::open(&config)?;
         let loaded = Loaded::of(&mut config, lent.env.clone(), &mut reload::log)?;
-        let (addresses, listeners) = listen(&config, cores)?;
-        let admin = config.listen.admin.map(Admin::bind).transpose()?;
+        let opened = Opened::open(&config.listen, sockets, cores)?;
+        let adopted = opened.adopted();
+        let at = |address: &Option<Address>| address.as_ref().map(|address| address.address);
+        let addresses = Addresses {
+            https: at(&opened.https),
+            http: at(&opened.http),
+        };
+        let admin = opened.admin.and_then(Admin::new);
         let (arrivals, arriving): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
         let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals, &lent)?;
         let edge = Arc::new(edge);
         let declared = loaded.declared();
-        let opened = edge.ports.declare(declared.iter().map(|one| &one.url));
-        opened.map_err(|(address, source)| StartError::Listen { address, source })?;
+        let ports = edge.ports.declare(declared.iter().map(|one| &one.url));
+        ports.map_err(|(address, source)| StartError::Listen { address, source })?;
         lent.fetcher.serve(&edge);
         let running = Arc::downgrade(&edge);
         lent.logins.on_end(Box::new(move |_| {
@@ -166,6 +247,7 @@ impl Gateway {
             }
         }));
         let gateway = Self {
+            begin: CancellationToken::new(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             idle: (0..cores).map(|_| CancellationToken::new()).collect(),
@@ -173,8 +255,11 @@ impl Gateway {
             local_ca: shown_ca,
             reloader: Reloader::start(loaded, &edge)?,
             admin: admin.as_ref().map(Admin::address),
+            taken_over: CancellationToken::new(),
+            successor: Arc::default(),
             edge,
         };
+        let listeners = by_core(opened.https, opened.http, cores);
         for (index, ((listeners, arrivals), idle)) in listeners
             .into_iter()
             .zip(arriving)
@@ -186,15 +271,13 @@ impl Gateway {
                 edge: Arc::clone(&gateway.edge),
                 listeners,
                 arrivals,
+                begin: gateway.begin.clone(),
                 stop: gateway.stop.clone(),
                 abort: gateway.abort.clone(),
                 idle: idle.clone(),
             })?;
         }
-        if let Some(admin) = admin {
-            gateway.start_admin(admin)?;
-        }
-        Ok(gateway)
+        Ok((gateway, adopted, admin))
     }
 
     fn start_core(&self, start: Start) -> Result<(), StartError> {
@@ -218,6 +301,36 @@ impl Gateway {
                 warn!(%error, "the admin listener could not be started");
             }
         })
+    }
+
+    /// Lets another gateway take over from this one. Without it this one can still be stopped and started.
+    fn open_door(&self, replaces: bool) -> Result<(), StartError> {
+        let door = match Door::open(&self.edge.config.data_dir, replaces) {
+            Ok(door) => door,
+            Err(error) => {
+                warn!(%error, "no other gateway can take over from this one");
+                return Ok(());
+            }
+        };
+        let edge = Arc::clone(&self.edge);
+        let (stop, taken_over) = (self.stop.clone(), self.taken_over.clone());
+        let place = Arc::clone(&self.successor);
+        self.start_thread("adit-take-over".into(), move || {
+            match waits(door, &edge, &stop) {
+                Ok(None) => {}
+                Ok(Some(successor)) => {
+                    edge.logins.follow();
+                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(successor);
+                    taken_over.cancel();
+                }
+                Err(error) => warn!(%error, "no other gateway can take over from this one"),
+            }
+        })
+    }
+
+    /// Waits until another gateway has taken over: this one accepts nothing more, and is to be shut down.
+    pub async fn taken_over(&self) {
+        self.taken_over.cancelled().await;
     }
 
     fn start_thread(
@@ -293,6 +406,8 @@ impl Gateway {
     pub async fn shutdown(&self, deadline: Duration) {
         info!(?deadline, "shutting down");
         self.stop.cancel();
+        // Agents that are told to go come back at once, and must not come here.
+        self.edge.listening.nobody_accepts().await;
         self.edge
             .sessions
             .drain(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX))
@@ -342,36 +457,26 @@ impl fmt::Debug for Gateway {
     }
 }
 
-type Listeners = Vec<Vec<(std::net::TcpListener, Kind)>>;
-
-/// A listener for each core and address. Port 0 is chosen once and then the same for all cores.
-fn listen(config: &Config, cores: usize) -> Result<(Addresses, Listeners), StartError> {
-    let mut listeners: Listeners = (0..cores).map(|_| Vec::new()).collect();
-    let mut open = |wanted: Option<SocketAddr>, kind| -> Result<Option<SocketAddr>, StartError> {
-        let Some(mut address) = wanted else {
-            return Ok(None);
-        };
-        if address.port() != 0 {
-            // Our own listeners share their port with each other, and would with another gateway too,
-            // which would then get half of our connections.
-            drop(
-                std::net::TcpListener::bind(address)
-                    .map_err(|source| StartError::Listen { address, source })?,
-            );
+/// What each core accepts on.
+fn by_core(
+    https: Option<Address>,
+    http: Option<Address>,
+    cores: usize,
+) -> Vec<Vec<(Socket, Kind)>> {
+    let mut listeners: Vec<_> = (0..cores).map(|_| Vec::new()).collect();
+    for (address, kind) in [(https, Kind::Https), (http, Kind::Http)] {
+        let spread = address.map(|address| address.spread(cores));
+        for (core, sockets) in listeners.iter_mut().zip(spread.unwrap_or_default()) {
+            core.extend(sockets.into_iter().map(|socket| (socket, kind)));
         }
-        for core in &mut listeners {
-            let failed = |source| StartError::Listen { address, source };
-            let listener = accept::bind(address).map_err(failed)?;
-            let bound = listener.local_addr().map_err(failed)?;
-            address = bound;
-            core.push((listener, kind));
-        }
-        Ok(Some(address))
-    };
-    let https = open(config.listen.https, Kind::Https)?;
-    let http = open(config.listen.http, Kind::Http)?;
-    if https.is_none() && http.is_none() {
-        return Err(StartError::NoListener);
     }
-    Ok((Addresses { https, http }, listeners))
+    listeners
+}
+
+/// Waits, on the calling thread, until another gateway has taken over or `stop` is cancelled.
+fn waits(door: Door, edge: &Edge, stop: &CancellationToken) -> io::Result<Option<Successor>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(door.wait(&edge.listening, stop))
 }

@@ -13,7 +13,8 @@
 //! Around them: [`config`] is `gateway.yaml`, `reload` lets policies follow their files, `admin` tells the operator
 //! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside
 //! another process, [`token`] the agents' credentials, `keys` what seals cookies and signs assertions, `logins` who has
-//! signed in, `work` what policies do beside the exchanges, `lent` all that policies are lent.
+//! signed in, `work` what policies do beside the exchanges, `lent` all that policies are lent, `sockets` what is listened
+//! on, `take_over` one gateway in the place of another, `awaited` what waits for agents then.
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
@@ -28,6 +29,7 @@
 
 mod admin;
 mod agents;
+mod awaited;
 pub mod config;
 mod core;
 mod counts;
@@ -50,6 +52,8 @@ mod pools;
 pub mod printable;
 mod reload;
 mod secrets;
+mod sockets;
+mod take_over;
 mod tcp;
 pub mod token;
 mod traces;
@@ -58,7 +62,9 @@ mod work;
 pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, EmbeddedOptions};
 pub use front::tls::TlsError;
-pub use gateway::{Gateway, StartError};
+pub use gateway::{Beginning, Gateway, StartError};
 pub use keys::KeysError;
 pub use logins::LoginsError;
 pub use reload::{ConfigErrors, ReloadError, Reloaded, Watch};
+pub use sockets::passed::{SocketError, Sockets};
+pub use take_over::{TakeOver, TakeOverError};

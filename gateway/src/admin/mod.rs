@@ -22,7 +22,13 @@ mod health;
 mod host;
 mod metrics;
 
-use crate::{StartError, edge::Edge};
+use crate::{
+    edge::Edge,
+    sockets::{
+        Role,
+        opened::{Address, Socket},
+    },
+};
 
 /// Connections at once. More wait; each is over after [`PATIENCE`] at the latest.
 const CONNECTIONS: usize = 32;
@@ -38,7 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The listener, bound and not yet served.
 pub(crate) struct Admin {
-    listener: std::net::TcpListener,
+    socket: Socket,
     address: SocketAddr,
 }
 
@@ -59,13 +65,12 @@ enum Answer {
 // === impl Admin ===
 
 impl Admin {
-    /// Takes the address for itself alone.
-    pub(crate) fn bind(address: SocketAddr) -> Result<Self, StartError> {
-        let failed = |source| StartError::Listen { address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+    pub(crate) fn new(address: Address) -> Option<Self> {
+        let Address {
+            address, sockets, ..
+        } = address;
+        let socket = sockets.into_iter().next()?;
+        Some(Self { socket, address })
     }
 
     /// Where it really is.
@@ -79,9 +84,12 @@ impl Admin {
             .enable_all()
             .build()?;
         runtime.block_on(async {
-            let listener = TcpListener::from_std(self.listener)?;
+            let edge = Arc::clone(&view.edge);
+            let listener = edge.listening.begin(self.socket, Role::Admin)?;
             tokio::select! {
-                () = accept(listener, self.address, Arc::new(view)) => {}
+                () = accept(&listener.socket, self.address, Arc::new(view)) => {}
+                // Another gateway answers there now.
+                () = edge.listening.handed_over() => {}
                 () = end.cancelled() => {}
             }
             Ok(())
@@ -89,7 +97,7 @@ impl Admin {
     }
 }
 
-async fn accept(listener: TcpListener, address: SocketAddr, view: Arc<View>) {
+async fn accept(listener: &TcpListener, address: SocketAddr, view: Arc<View>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let local = address.ip().is_loopback();
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {

@@ -283,6 +283,7 @@ impl Binds {
             }
             _ => (self.bind_named(asked, &spec.name, &member)?, None),
         };
+        self.edge.awaited.one_came();
         info!(agent = %self.session.owner, %url, "endpoint online");
         let public = self.edge.public_url(&url).to_string();
         let held = Held {

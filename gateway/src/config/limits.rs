@@ -55,6 +55,11 @@ pub struct Limits {
     pub heartbeat_dead_after: GoDuration,
     /// How long running exchanges may take to end after SIGTERM. Default 30s.
     pub shutdown_deadline: GoDuration,
+    /// After a start on sockets that were passed, or that were taken over from another gateway: how long requests for
+    /// an endpoint wait whose agents are still on their way. Any other start waits for nobody. Default 10s.
+    pub arrival: GoDuration,
+    /// How many of them wait at once. More get 503 at once. Default 1024.
+    pub held_requests: usize,
 }
 
 impl Default for Limits {
@@ -82,6 +87,8 @@ impl Default for Limits {
             heartbeat_interval: seconds(10),
             heartbeat_dead_after: seconds(20),
             shutdown_deadline: seconds(30),
+            arrival: seconds(10),
+            held_requests: 1024,
         }
     }
 }

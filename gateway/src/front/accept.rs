@@ -11,14 +11,17 @@ use std::{
 
 use http::HeaderValue;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
 use super::{
     hello,
     io::{Connection, PublicIo},
 };
-use crate::core::Core;
+use crate::{
+    core::Core,
+    sockets::{Role, listening::Listener},
+};
 
 /// Connections the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 4096;
@@ -31,6 +34,16 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) enum Kind {
     Https,
     Http,
+}
+
+impl Kind {
+    /// Where it stands under `listen:`.
+    pub(crate) fn role(self) -> Role {
+        match self {
+            Self::Https => Role::Https,
+            Self::Http => Role::Http,
+        }
+    }
 }
 
 /// Binds an address so that every core can have a listener of its own on it.
@@ -51,36 +64,44 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts until the core is told to stop.
-pub(crate) async fn accept(core: Arc<Core>, listener: TcpListener, kind: Kind) {
+/// Accepts from when the core may until it is told to stop.
+pub(crate) async fn accept(core: Arc<Core>, listener: Arc<Listener>, kind: Kind) {
+    core.may_accept().await;
     loop {
         let accepted = tokio::select! {
             biased;
-            () = core.stopping() => return,
-            accepted = listener.accept() => accepted,
+            () = core.stopping() => break,
+            accepted = listener.socket.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => welcome(&core, stream, peer, kind),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let Some(admission) = core.edge.doorkeeper.admit(peer.ip()) else {
-            debug!(%peer, "too many connections, closed");
-            continue;
-        };
-        // Without it small responses would wait for acknowledgements; it fails on dead sockets only.
-        if stream.set_nodelay(true).is_err() {
-            continue;
         }
-        let served = Arc::clone(&core);
-        match kind {
-            Kind::Http => core.serve(serve_plain(served, stream, peer, admission)),
-            Kind::Https => core.serve(hello::serve(served, stream, peer, admission)),
-        }
+    }
+    // Who waits in the queue of a socket that nobody else has would be reset with it.
+    while !listener.is_kept()
+        && let Some((stream, peer)) = listener.next_waiting()
+    {
+        welcome(&core, stream, peer, kind);
+    }
+}
+
+fn welcome(core: &Arc<Core>, stream: TcpStream, peer: SocketAddr, kind: Kind) {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let Some(admission) = core.edge.doorkeeper.admit(peer.ip()) else {
+        return debug!(%peer, "too many connections, closed");
+    };
+    // Without it small responses would wait for acknowledgements; it fails on dead sockets only.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let served = Arc::clone(core);
+    match kind {
+        Kind::Http => core.serve(serve_plain(served, stream, peer, admission)),
+        Kind::Https => core.serve(hello::serve(served, stream, peer, admission)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Poll, Waker},
     time::Duration,
@@ -40,6 +40,8 @@ pub(crate) struct Ending(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     wanted: AtomicU8,
+    /// The gateway goes.
+    leaving: AtomicBool,
     /// The task that serves the connection.
     task: OnceLock<Waker>,
 }
@@ -65,6 +67,19 @@ impl Ending {
         if let Some(task) = self.0.task.get() {
             task.wake_by_ref();
         }
+    }
+
+    /// The gateway goes: what runs goes on, and who is silent for too long is not waited for.
+    pub(super) fn leave(&self) {
+        self.0.leaving.store(true, Ordering::Release);
+        // Whoever waits for a request looks again, and begins to count the time.
+        if let Some(task) = self.0.task.get() {
+            task.wake_by_ref();
+        }
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.0.leaving.load(Ordering::Acquire)
     }
 
     pub(super) fn wanted(&self) -> Option<Closing> {

@@ -123,6 +123,11 @@ impl Gate {
         self.switch.expects_frames()
     }
 
+    /// Whether a request may begin and nothing of it has come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.switch.expects_head() && self.held.is_empty() && self.refusal.is_none()
+    }
+
     /// Whether the connection was refused: nothing more may be written by anyone else.
     pub(crate) fn is_shut(&self) -> bool {
         self.refusal.is_some()

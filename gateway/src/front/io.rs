@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use adit_policy::canonical::Host;
@@ -18,7 +18,10 @@ use pingora_core::protocols::{
     TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest, tls::SslDigest,
 };
 use pingora_http::ResponseHeader;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 use super::{
     accept::{Admission, address_value},
@@ -31,6 +34,10 @@ use crate::http::Greetings;
 
 /// Enough for a response head and a small body in one packet, little enough for an idle connection.
 const WRITE_BUFFER: usize = 1460;
+
+/// How long a connection may be silent once the gateway goes. A request that is on its way at that moment still
+/// arrives, is served, and told that it is the last one; who says nothing for so long is closed.
+const LAST_SILENCE: Duration = Duration::from_secs(2);
 
 /// What is known of a connection before its first request.
 pub(crate) struct Connection {
@@ -123,6 +130,9 @@ pub(crate) struct PublicIo<T> {
     ending: Ending,
     /// The client was told that the connection ends.
     told: bool,
+    running: Running,
+    /// The end of a silence while the gateway goes.
+    silence: Option<Pin<Box<Sleep>>>,
     /// Counts the connection for as long as it lives.
     _admission: Option<Admission>,
 }
@@ -147,6 +157,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
             traffic: Arc::clone(&connection.traffic),
             ending: connection.ending.clone(),
             told: false,
+            running: connection.running.clone(),
+            silence: None,
             io: BufWriter::with_capacity(WRITE_BUFFER, io),
             gate,
             id,
@@ -215,11 +227,31 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for PublicIo<T> {
             drop(Pin::new(io).poll_flush(cx));
         }
         self.traffic.came(out.filled().len() - before);
-        polled
+        match polled.is_pending() && self.ending.is_leaving() {
+            true => self.poll_silence(cx),
+            false => polled,
+        }
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> PublicIo<T> {
+    /// The gateway goes, and the client says nothing: its end comes after a while, if no exchange runs.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_quiet = match self.gate.expects_frames() {
+            true => self.running.is_none(),
+            false => self.gate.is_idle(),
+        };
+        if !is_quiet {
+            self.silence = None;
+            return Poll::Pending;
+        }
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(sleep(LAST_SILENCE)));
+        ready!(silence.as_mut().poll(cx));
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
     /// HTTP/2 flushes what it has written before it waits for more to read, so that the last frame goes out then.
     fn poll_ended(&self) -> Poll<io::Result<()>> {
         match self.gate.expects_frames() && !self.told {
@@ -283,8 +315,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + Socket> Shutdown for PublicIo<T>
 #[async_trait]
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Peek for PublicIo<T> {
     async fn try_peek(&mut self, preface: &mut [u8]) -> io::Result<bool> {
-        let Self { io, gate, .. } = self;
-        let found = std::future::poll_fn(|cx| gate.poll_starts_with(io, cx, PREFACE)).await?;
+        let found = std::future::poll_fn(|cx| {
+            let Self { io, gate, .. } = &mut *self;
+            let polled = gate.poll_starts_with(io, cx, PREFACE);
+            if polled.is_ready() || !self.ending.is_leaving() {
+                return polled;
+            }
+            ready!(self.poll_silence(cx))?;
+            Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+        })
+        .await?;
         if let (true, Some(space)) = (found, preface.get_mut(..PREFACE.len())) {
             space.copy_from_slice(PREFACE);
         }

@@ -6,7 +6,8 @@
 //! - [`tls`]: certificates; [`certificate`]: one of them, from its files; [`validity`]: when it ends; [`local_ca`]: our
 //!   own authority for development
 //! - [`io`]: the form Pingora accepts; [`gate`] and [`head`]: what may pass to it; [`running`]: how
-//!   much of it at once; [`traffic`]: how much of it went by; [`ending`]: no more of it
+//!   much of it at once; [`traffic`]: how much of it went by; [`ending`]: no more of it;
+//!   [`open`]: all that are open
 
 pub(crate) mod accept;
 mod certificate;
@@ -17,6 +18,7 @@ pub(crate) mod hello;
 pub(crate) mod io;
 mod ja4;
 pub(crate) mod local_ca;
+pub(crate) mod open;
 mod overheard;
 pub(crate) mod running;
 pub(crate) mod tls;

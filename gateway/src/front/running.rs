@@ -20,6 +20,11 @@ impl Running {
         let place = Place(self.clone());
         (self.0.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
     }
+
+    /// Whether none runs.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
 }
 
 impl Drop for Place {

@@ -1,6 +1,6 @@
 //! A request's way from one policy to the next, until a member of a pool has it or something else is sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use adit_policy::{Policy, action::Forward, memory::Memory, verdict::Place};
 use pingora_proxy::Session;
@@ -71,7 +71,7 @@ async fn walk(
             // Its own policy was the last one.
             Step::GoOn if exchange.member().is_some() => return None,
             Step::GoOn => to_member(edge, session, exchange).await,
-            Step::Forward(to, by) => match forward::leave(edge, session, exchange, to, by) {
+            Step::Forward(to, by) => match forward::leave(edge, session, exchange, to, by).await {
                 Ok(()) => to_endpoint(edge, session, exchange).await,
                 Err(page) => Step::Failed(page),
             },
@@ -100,10 +100,16 @@ async fn to_endpoint(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Exc
 
 /// A member of the endpoint that serves the request, and its own policy.
 async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Exchange) -> Step {
-    let Some(routed) = &mut exchange.routed else {
+    let Some(routed) = &exchange.routed else {
         return Step::Instead(Instead::Page(ErrorPage::internal()));
     };
     let endpoint = Arc::clone(&routed.serving);
+    if edge.awaited.is_on() {
+        arrive(edge, &endpoint).await;
+    }
+    let Some(routed) = &mut exchange.routed else {
+        return Step::Instead(Instead::Page(ErrorPage::internal()));
+    };
     let Some(member) = endpoint.pool.choose(&exchange.tried, Like::Any) else {
         return Step::Failed(match exchange.is_forwarded() {
             true => ErrorPage::offline(&endpoint.url),
@@ -121,6 +127,16 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
             request_phase::enter(edge, session, exchange, endpoint, (policy, memory)).await
         }
         Err(instead) => Step::Instead(instead),
+    }
+}
+
+/// After a restart, the first member may be on its way. Whoever cannot wait finds none.
+async fn arrive(edge: &Edge, endpoint: &Endpoint) {
+    if endpoint.pool.is_empty() {
+        let places = edge.limits().held_requests;
+        let pool = &endpoint.pool;
+        let coming = pool.when_joined(|| (!pool.is_empty()).then_some(()));
+        edge.awaited.hold(places, Duration::MAX, coming).await;
     }
 }
 

@@ -1,9 +1,10 @@
 //! `forward-internal`: another endpoint of this gateway serves the request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use adit_policy::{
     action::{Forward, Unreached},
+    endpoint_url::EndpointUrl,
     verdict::Place,
 };
 use pingora_proxy::Session;
@@ -14,20 +15,23 @@ use super::{
     exchange::{Before, Exchange, Instead, Left},
     log, request_phase,
 };
-use crate::edge::Edge;
+use crate::{awaited::Waited, edge::Edge, pools::endpoints::Endpoint};
 
 /// So often may one request be forwarded, in vain or not.
 const HOPS: usize = 10;
 
 /// The request leaves the last policy for another endpoint. `Err`: it cannot.
-pub(super) fn leave(
+pub(super) async fn leave(
     edge: &Edge,
     session: &Session,
     exchange: &mut Exchange,
     forward: Forward,
     by: Place,
 ) -> Result<(), ErrorPage> {
-    let target = edge.serving(&forward.url);
+    let target = match edge.serving(&forward.url) {
+        None if edge.awaited.is_on() => arriving(edge, &forward.url).await,
+        target => target,
+    };
     let offline = ErrorPage::offline(&forward.url);
     let (Some(routed), Some(layer)) = (&mut exchange.routed, exchange.layers.last_mut()) else {
         return Err(ErrorPage::internal());
@@ -53,6 +57,16 @@ pub(super) fn leave(
     routed.serving = target.ok_or(offline)?;
     routed.member = None;
     Ok(())
+}
+
+/// After a restart, the agent that has it may be on its way.
+async fn arriving(edge: &Edge, url: &EndpointUrl) -> Option<Arc<Endpoint>> {
+    let places = edge.limits().held_requests;
+    let coming = edge.awaited.look(|| edge.serving(url));
+    match edge.awaited.hold(places, Duration::MAX, coming).await {
+        Waited::Found(target) => Some(target),
+        Waited::InVain | Waited::Full => None,
+    }
 }
 
 /// The endpoint that was to serve the request cannot: the policy that forwarded it there goes on, or the page is sent.

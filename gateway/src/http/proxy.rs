@@ -74,7 +74,7 @@ impl ProxyHttp for Proxy {
 
     /// Routing and policy. `true`: the answer has been sent.
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        let instead = match route::route(&self.edge, session, exchange) {
+        let instead = match route::route(&self.edge, session, exchange).await {
             Ok(()) => decide::request(&self.edge, session, exchange).await,
             Err(instead) => Some(instead),
         };

@@ -1,6 +1,6 @@
 //! Which endpoint a request is for, decided once.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use adit_policy::{
     canonical::{Authority, Host},
@@ -19,13 +19,25 @@ use super::{
     traceparent::Parent,
 };
 use crate::{
+    awaited::Waited,
     edge::Edge,
     front::io::{Connection, connection},
     pools::{endpoints::Endpoint, routes::Routes},
 };
 
+/// The longest that a request waits for an `http` endpoint of which only the `https` one has come: an agent binds one right
+/// after the other.
+const BETWEEN_TWO: Duration = Duration::from_secs(1);
+
+/// Why there is no route.
+enum Unrouted {
+    Instead(Instead),
+    /// The host is nobody's here. An agent may bring it, which is to be waited for so long.
+    Nobodys(Instead, Duration),
+}
+
 /// Fills `exchange.routed`, or says what is answered instead.
-pub(super) fn route(
+pub(super) async fn route(
     edge: &Edge,
     session: &mut Session,
     exchange: &mut Exchange,
@@ -39,7 +51,13 @@ pub(super) fn route(
     let client = forwarded::client(edge, facts, request).map_err(Instead::Page)?;
     let parent = Parent::of(&request.headers, edge.config.traces.begin);
     exchange.trace_id = parent.id();
-    let (routed, respelling) = find(edge, facts, request, client)?;
+    let found = match find(edge, facts, request, client) {
+        Err(Unrouted::Nobodys(_, at_most)) if edge.awaited.is_on() => {
+            wait_for(edge, facts, request, client, at_most).await
+        }
+        found => found,
+    };
+    let (routed, respelling) = found.map_err(Unrouted::into_instead)?;
     exchange.captured = edge.traces.capture.takes(&routed.endpoint.id);
     let trusted = forwarded::is_trusted(edge, facts);
     let stamp = forwarded::Stamp {
@@ -58,13 +76,34 @@ pub(super) fn route(
     Ok(())
 }
 
+/// After a restart, the agents of a host that is nobody's may be on their way.
+async fn wait_for(
+    edge: &Edge,
+    facts: &Connection,
+    request: &RequestHeader,
+    client: SocketAddr,
+    at_most: Duration,
+) -> Result<(Routed, Respelling), Unrouted> {
+    let places = edge.limits().held_requests;
+    let find = || match find(edge, facts, request, client) {
+        Err(Unrouted::Nobodys(..)) => None,
+        found => Some(found),
+    };
+    let coming = edge.awaited.look(find);
+    match edge.awaited.hold(places, at_most, coming).await {
+        Waited::Found(found) => found,
+        Waited::InVain => self::find(edge, facts, request, client),
+        Waited::Full => Err(Unrouted::Instead(Instead::Page(ErrorPage::no_agent()))),
+    }
+}
+
 /// The route, and what of the request was spelled in another way.
 fn find(
     edge: &Edge,
     facts: &Connection,
     request: &RequestHeader,
-    client: std::net::SocketAddr,
-) -> Result<(Routed, Respelling), Instead> {
+    client: SocketAddr,
+) -> Result<(Routed, Respelling), Unrouted> {
     check_shape(edge, request).map_err(Instead::Page)?;
     let text = authority(request).map_err(Instead::Page)?;
     let authority = Authority::parse_borrowed(text)
@@ -90,7 +129,7 @@ fn find(
             .find(scheme, sni.as_str())
             .is_some_and(|named| Arc::ptr_eq(named, endpoint))
     {
-        return Err(Instead::Page(ErrorPage::misdirected()));
+        return Err(Instead::Page(ErrorPage::misdirected()).into());
     }
     // How a path is read is the endpoint's to say, so it is read when that is known and not before.
     let target = spelling::target(endpoint, origin).map_err(Instead::Page)?;
@@ -116,17 +155,34 @@ fn find(
 }
 
 /// What is said of a host that is nobody's here.
-fn elsewhere(edge: &Edge, routes: &Routes, scheme: Scheme, host: &str, origin: &[u8]) -> Instead {
+fn elsewhere(edge: &Edge, routes: &Routes, scheme: Scheme, host: &str, origin: &[u8]) -> Unrouted {
     let secure = match scheme {
         Scheme::Http => routes.find(Scheme::Https, host),
         _ => None,
     };
     let Some(endpoint) = secure else {
-        return Instead::Page(ErrorPage::no_endpoint(host));
+        return Unrouted::Nobodys(Instead::Page(ErrorPage::no_endpoint(host)), Duration::MAX);
     };
-    match spelling::target(endpoint, origin) {
+    let instead = match spelling::target(endpoint, origin) {
         Ok(target) => Instead::Reply(Box::new(answer::to_https(edge, host, &target))),
         Err(page) => Instead::Page(page),
+    };
+    Unrouted::Nobodys(instead, BETWEEN_TWO)
+}
+
+// === impl Unrouted ===
+
+impl Unrouted {
+    fn into_instead(self) -> Instead {
+        match self {
+            Self::Instead(instead) | Self::Nobodys(instead, _) => instead,
+        }
+    }
+}
+
+impl From<Instead> for Unrouted {
+    fn from(instead: Instead) -> Self {
+        Self::Instead(instead)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pingora's server of one core: built for the limits of the moment, and anew for connections that come when they have
 //! changed.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pingora_core::{
     apps::{HttpServerOptions, ServerApp},
@@ -20,75 +20,62 @@ pub(crate) struct Serving {
     core: usize,
     live: Arc<Live>,
     servers: Mutex<Servers>,
-    /// Told to Pingora: finish what runs, keep nothing alive.
-    finishing: watch::Sender<bool>,
+    /// Tells Pingora: finish what runs, keep nothing alive.
+    finish: watch::Sender<bool>,
+    /// Nobody looks at this one: whoever gets a copy after the end was told still sees it as news.
+    finishing: watch::Receiver<bool>,
 }
 
 struct Servers {
     /// What the present one was built for.
     limits: Arc<Limits>,
     present: Arc<HttpProxy<Proxy>>,
-    /// Those whose connections have not ended yet.
-    older: Vec<Weak<HttpProxy<Proxy>>>,
 }
 
 // === impl Serving ===
 
 impl Serving {
     pub(crate) fn new(edge: Arc<Edge>, core: usize, live: Arc<Live>) -> Self {
-        let finishing = watch::Sender::new(false);
+        let (finish, finishing) = watch::channel(false);
         let limits = Arc::clone(&edge.limits());
-        let hooks = Proxy::new(edge.clone(), core, live.clone(), finishing.subscribe());
+        let hooks = Proxy::new(edge.clone(), core, live.clone(), finishing.clone());
         let servers = Servers {
             present: Arc::new(server(&limits, hooks)),
             limits,
-            older: Vec::new(),
         };
         Self {
             edge,
             core,
             live,
             servers: Mutex::new(servers),
+            finish,
             finishing,
         }
     }
 
     /// Serves a connection until it ends.
     pub(crate) async fn serve(&self, stream: Stream) {
-        let (server, finishing) = (self.server(), self.finishing.subscribe());
         // Pingora hands a connection back only to servers that keep a pool of them.
-        drop(server.process_new(stream, &finishing).await);
+        drop(self.server().process_new(stream, &self.finishing).await);
     }
 
-    /// From now on nothing is kept alive: connections without a request are closed, the others after it.
-    pub(crate) async fn finish(&self) {
-        self.finishing.send_replace(true);
-        for server in self.all() {
-            server.cleanup().await;
-        }
+    /// From now on nothing is kept alive: each connection ends with its next response. Pingora would close those that
+    /// wait for a request at once, which may be on its way; they are left to [`crate::front::io`].
+    pub(crate) fn finish(&self) {
+        self.finish.send_replace(true);
     }
 
     /// The server for connections that come now.
     fn server(&self) -> Arc<HttpProxy<Proxy>> {
         let limits = self.edge.limits();
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that was built after the end was told would not know of it.
-        if !Arc::ptr_eq(&servers.limits, &limits) && !*self.finishing.borrow() {
+        if !Arc::ptr_eq(&servers.limits, &limits) {
             let (edge, live) = (self.edge.clone(), self.live.clone());
-            let hooks = Proxy::new(edge, self.core, live, self.finishing.subscribe());
-            let older = Arc::downgrade(&servers.present);
-            servers.older.retain(|older| older.strong_count() > 0);
-            servers.older.push(older);
+            let hooks = Proxy::new(edge, self.core, live, self.finishing.clone());
             servers.present = Arc::new(server(&limits, hooks));
             servers.limits = Arc::clone(&limits);
         }
         Arc::clone(&servers.present)
-    }
-
-    fn all(&self) -> Vec<Arc<HttpProxy<Proxy>>> {
-        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        let older = servers.older.iter().filter_map(Weak::upgrade);
-        older.chain([Arc::clone(&servers.present)]).collect()
     }
 }
 

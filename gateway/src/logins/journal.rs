@@ -2,10 +2,10 @@
 //! matter any more is left out when it is written anew.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -20,6 +20,9 @@ const APPENDED_MAX: u64 = 32 << 20;
 /// Most bytes that are kept when it is written anew: those that matter longest.
 const KEPT_MAX: usize = 128 << 20;
 
+/// Own lines that are told from others' when the file is read again. To read more of them does no harm.
+const OWN_MAX: usize = 65_536;
+
 /// The file, open for appending. Several processes may append at the same time: each writes whole lines in one call.
 pub(super) struct Journal {
     folder: PathBuf,
@@ -28,6 +31,10 @@ pub(super) struct Journal {
     lock: File,
     file: File,
     appended: u64,
+    /// How far it was read.
+    read: u64,
+    /// What was appended here since then; each line is like no other.
+    own: HashSet<Vec<u8>>,
 }
 
 impl Journal {
@@ -39,7 +46,8 @@ impl Journal {
             .truncate(false)
             .open(folder.join("lock"))?;
         let file = enter(folder, &lock, &env)?;
-        let unreadable = each(folder, &env, |record, _| tell(record))?;
+        let mut read = 0;
+        let unreadable = each(folder, &env, &mut read, |record, _| tell(record))?;
         if unreadable > 0 {
             warn!(
                 lines = unreadable,
@@ -53,6 +61,8 @@ impl Journal {
             lock,
             file,
             appended: 0,
+            read,
+            own: HashSet::new(),
         })
     }
 
@@ -65,14 +75,52 @@ impl Journal {
                 lines.push('\n');
             }
         }
+        if lines.is_empty() {
+            return Ok(());
+        }
         self.file.write_all(lines.as_bytes())?;
         self.file.sync_data()?;
         self.appended += lines.len() as u64;
+        let own = lines.lines().map(|line| line.as_bytes().to_vec());
+        self.own
+            .extend(own.take(OWN_MAX.saturating_sub(self.own.len())));
         if self.appended >= APPENDED_MAX {
             self.appended = 0;
             self.file = enter(&self.folder, &self.lock, &self.env)?;
+            if self.file.metadata()?.len() < self.read {
+                // It was written anew, which happens only while nobody else has it.
+                self.read = self.file.metadata()?.len();
+                self.own.clear();
+            }
         }
         Ok(())
+    }
+
+    /// Tells what others have appended since it was last read.
+    pub(super) fn catch_up(&mut self, tell: &mut dyn FnMut(Record)) -> io::Result<()> {
+        let mut line = Vec::new();
+        let mut space = vec![0; 64 * 1024];
+        loop {
+            let got = self
+                .file
+                .read_at(&mut space, self.read + line.len() as u64)?;
+            let Some(fresh) = space.get(..got).filter(|fresh| !fresh.is_empty()) else {
+                // A line without its end is still being written.
+                return Ok(());
+            };
+            line.extend_from_slice(fresh);
+            while let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+                let rest = line.split_off(end + 1);
+                self.read += line.len() as u64;
+                let text = line.trim_ascii_end();
+                if !self.own.remove(text)
+                    && let Some(record) = Record::read(text, &self.env)
+                {
+                    tell(record);
+                }
+                line = rest;
+            }
+        }
     }
 }
 
@@ -102,7 +150,7 @@ fn enter(folder: &Path, lock: &File, env: &Env) -> io::Result<File> {
 fn renew(folder: &Path, env: &Env) -> io::Result<()> {
     let now = env.clock().now();
     let mut latest: HashMap<_, (SystemTime, Vec<u8>)> = HashMap::new();
-    each(folder, env, |record, line| {
+    each(folder, env, &mut 0, |record, line| {
         if record.until() > now {
             latest.insert(record.key(), (record.until(), line.to_vec()));
         }
@@ -126,8 +174,13 @@ fn renew(folder: &Path, env: &Env) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Every record with its line. The number of lines that are none.
-fn each(folder: &Path, env: &Env, mut tell: impl FnMut(Record, &[u8])) -> io::Result<usize> {
+/// Every record with its line, and how far the file was read. The number of lines that are none.
+fn each(
+    folder: &Path,
+    env: &Env,
+    read: &mut u64,
+    mut tell: impl FnMut(Record, &[u8]),
+) -> io::Result<usize> {
     let file = match File::open(path(folder)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         opened => opened?,
@@ -136,6 +189,7 @@ fn each(folder: &Path, env: &Env, mut tell: impl FnMut(Record, &[u8])) -> io::Re
     let mut line = Vec::new();
     let mut unreadable = 0;
     while lines.read_until(b'\n', &mut line)? > 0 {
+        *read += line.len() as u64;
         let text = line.trim_ascii_end();
         match Record::read(text, env) {
             Some(record) => tell(record, text),

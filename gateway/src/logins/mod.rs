@@ -10,9 +10,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
-        mpsc::{self, Receiver, SyncSender, TrySendError},
+        mpsc::{self, Receiver, RecvError, RecvTimeoutError, SyncSender, TrySendError},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use adit_policy::env::{Ended, Env, InMemory, SessionKeys, Sessions};
@@ -27,12 +27,14 @@ mod record;
 const WAITING_MAX: usize = 4096;
 /// So many changes are written in one go.
 const BATCH_MAX: usize = 256;
+/// How often another gateway's changes are looked for while two of them serve on one data directory.
+const FOLLOWED: Duration = Duration::from_millis(250);
 
 /// Remembers sessions.
 pub(crate) struct Logins {
-    memory: InMemory,
+    memory: Arc<InMemory>,
     changes: SyncSender<Change>,
-    on_end: OnceLock<Box<OnEnd>>,
+    on_end: Arc<OnceLock<Box<OnEnd>>>,
 }
 
 /// Hears which sessions have ended.
@@ -42,6 +44,8 @@ enum Change {
     Record(Record),
     /// Everything before it is to be on the disk; then this is told.
     Flush(SyncSender<()>),
+    /// Whether another gateway writes the same file, whose changes are to be known here.
+    Follow(bool),
 }
 
 /// Why sessions cannot be remembered.
@@ -65,21 +69,27 @@ impl Logins {
     pub(crate) fn open(data_dir: &Path, env: Env) -> Result<Self, LoginsError> {
         let path = data_dir.join("sessions");
         let open = || {
-            let memory = InMemory::default();
+            let memory = Arc::<InMemory>::default();
+            let on_end = Arc::<OnceLock<Box<OnEnd>>>::default();
             let now = env.clock().now();
             let journal = Journal::open(&path, env.clone(), &mut |record| {
                 if record.until() > now {
-                    record.tell(&memory, now);
+                    record.tell(&*memory, now);
                 }
             })?;
             let (changes, waiting) = mpsc::sync_channel(WAITING_MAX);
+            let others = Others {
+                memory: Arc::clone(&memory),
+                on_end: Arc::clone(&on_end),
+                env: env.clone(),
+            };
             std::thread::Builder::new()
                 .name("adit-sessions".into())
-                .spawn(move || write(journal, &waiting))?;
+                .spawn(move || write(journal, &waiting, &others))?;
             Ok(Self {
                 memory,
                 changes,
-                on_end: OnceLock::new(),
+                on_end,
             })
         };
         open().map_err(|source| LoginsError {
@@ -101,6 +111,18 @@ impl Logins {
             // The thread drops it unsaid only when it ends, and it ends with us.
             flushed.recv().unwrap_or_default();
         }
+    }
+
+    /// Another gateway serves on the same data directory, until [`Self::follow_no_more`]: what it writes is known here
+    /// soon, and who signs out there is signed out here.
+    pub(crate) fn follow(&self) {
+        // The thread ends with us.
+        self.changes.send(Change::Follow(true)).unwrap_or_default();
+    }
+
+    /// The other gateway has ended. What it wrote last is still read.
+    pub(crate) fn follow_no_more(&self) {
+        self.changes.send(Change::Follow(false)).unwrap_or_default();
     }
 
     fn keep(&self, record: Record) {
@@ -150,19 +172,36 @@ impl fmt::Debug for Logins {
     }
 }
 
+/// Who hears what another gateway has written.
+struct Others {
+    memory: Arc<InMemory>,
+    on_end: Arc<OnceLock<Box<OnEnd>>>,
+    env: Env,
+}
+
 /// Writes changes until nobody is there to make any.
-fn write(mut journal: Journal, changes: &Receiver<Change>) {
+fn write(mut journal: Journal, changes: &Receiver<Change>, others: &Others) {
     let mut told = false;
-    while let Ok(first) = changes.recv() {
+    let mut following = false;
+    loop {
+        let first = match following {
+            true => changes.recv_timeout(FOLLOWED),
+            false => changes
+                .recv()
+                .map_err(|RecvError| RecvTimeoutError::Disconnected),
+        };
+        if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+            return;
+        }
         let mut records = Vec::new();
         let mut flushed = Vec::new();
-        for change in [first]
-            .into_iter()
-            .chain(changes.try_iter().take(BATCH_MAX))
-        {
+        let mut follow = following;
+        let more = changes.try_iter().take(BATCH_MAX);
+        for change in first.into_iter().chain(more) {
             match change {
                 Change::Record(record) => records.push(record),
                 Change::Flush(done) => flushed.push(done),
+                Change::Follow(wanted) => follow = wanted,
             }
         }
         match journal.append(&records) {
@@ -176,6 +215,31 @@ fn write(mut journal: Journal, changes: &Receiver<Change>) {
         for done in flushed {
             // Whoever waited may have gone.
             done.send(()).unwrap_or_default();
+        }
+        if following || follow {
+            others.catch_up(&mut journal);
+        }
+        following = follow;
+    }
+}
+
+// === impl Others ===
+
+impl Others {
+    fn catch_up(&self, journal: &mut Journal) {
+        let now = self.env.clock().now();
+        let read = journal.catch_up(&mut |record| {
+            if record.until() <= now {
+                return;
+            }
+            let ended = record.which_ended();
+            record.tell(&*self.memory, now);
+            if let (Some(ended), Some(hears)) = (ended, self.on_end.get()) {
+                hears(&ended);
+            }
+        });
+        if let Err(error) = read {
+            warn!(%error, "what another gateway has written of sessions cannot be read");
         }
     }
 }

@@ -99,6 +99,14 @@ impl Record {
         }
     }
 
+    /// The sessions that it says were ended, if it does.
+    pub(super) fn which_ended(&self) -> Option<Ended> {
+        match self {
+            Self::Ended { which, .. } => Some(which.clone().into_ended()),
+            Self::Kept { .. } | Self::Used { .. } => None,
+        }
+    }
+
     /// Lets sessions know it again.
     pub(super) fn tell(self, sessions: &dyn Sessions, now: SystemTime) {
         let until = self.until();

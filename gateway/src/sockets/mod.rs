@@ -1,0 +1,35 @@
+//! Listening sockets: opened by whoever started the process, handed over by the gateway before this one, or our own;
+//! who accepts on them, and who has them next.
+//!
+//! - [`passed`]: those that were open before this process
+//! - [`opened`]: one for each core and address of `listen:`, from those or anew
+//! - [`listening`]: those that are being accepted on
+
+pub(crate) mod listening;
+pub(crate) mod opened;
+pub(crate) mod passed;
+
+/// What arrives at an address of `listen:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Https,
+    Http,
+    Admin,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 3] = [Self::Https, Self::Http, Self::Admin];
+
+    /// As it is written under `listen:`, and as a socket unit's `FileDescriptorName=`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+            Self::Admin => "admin",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
