@@ -35,6 +35,7 @@ use crate::{
     lent::Lent,
     log::AccessLog,
     logins::Logins,
+    mirrors::Mirrors,
     pools::endpoints::{Endpoint, Endpoints},
     reload::{Loaded, Status},
     secrets::Vaults,
@@ -67,6 +68,8 @@ pub(crate) struct Edge {
     pub(crate) vaults: Arc<Vaults>,
     /// People who have signed in.
     pub(crate) logins: Arc<Logins>,
+    /// Copies of requests that are under way, and what came of others.
+    pub(crate) mirrors: Arc<Mirrors>,
     /// Sends the requests of policies.
     pub(crate) fetcher: Fetcher,
     /// The one that all policies of this gateway are built in: what they count is kept there.
@@ -141,6 +144,7 @@ impl Edge {
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,
             keyring: Arc::clone(&lent.keyring),
             logins: Arc::clone(&lent.logins),
+            mirrors: Arc::default(),
             vaults: Arc::clone(&lent.vaults),
             fetcher: lent.fetcher.clone(),
             policy_env: loaded.env.clone(),

@@ -14,7 +14,7 @@
 //! how it goes, `edge` is what all cores share, `core` one thread with its runtime, [`embedded`] a gateway inside
 //! another process, [`token`] the agents' credentials, `keys` what seals cookies and signs assertions, `logins` who has
 //! signed in, `work` what policies do beside the exchanges, `lent` all that policies are lent, `sockets` what is listened
-//! on, `take_over` one gateway in the place of another, `awaited` what waits for agents then.
+//! on, `take_over` one gateway in the place of another, `awaited` what waits for agents then, `mirrors` what came of copies of requests.
 //!
 //! ```no_run
 //! use std::{path::Path, time::Duration};
@@ -47,6 +47,7 @@ mod lent;
 mod live;
 mod log;
 mod logins;
+mod mirrors;
 mod moment;
 mod pools;
 pub mod printable;

@@ -26,6 +26,7 @@ pub(super) fn metrics(edge: &Edge) -> String {
     traffic(&mut page, edge);
     policies(&mut page, edge);
     limits(&mut page, edge);
+    mirrors(&mut page, edge);
     page.0
 }
 
@@ -157,6 +158,17 @@ fn limits(page: &mut Page, edge: &Edge) {
         &[],
         limiters.dropped(),
     );
+}
+
+fn mirrors(page: &mut Page, edge: &Edge) {
+    for family in edge.mirrors.families() {
+        page.begin(family.name, family.kind, family.help);
+        for sample in family.samples {
+            let labels = sample.labels.iter();
+            let labels: Vec<_> = labels.map(|(name, text)| (*name, text.as_str())).collect();
+            page.sample(sample.name, &labels, sample.value);
+        }
+    }
 }
 
 /// The text as far as it is written.

@@ -40,7 +40,7 @@ mod tests;
 mod trust;
 
 pub(crate) use outside::Outside;
-pub(crate) use own::{Asked, serve};
+pub(crate) use own::{Asked, OnBehalf, on_behalf, serve};
 
 use crate::{config, edge::Edge, front::tls::TlsError, work::Workers};
 

@@ -30,7 +30,7 @@ use super::{
     running::Running,
     traffic::Traffic,
 };
-use crate::http::Greetings;
+use crate::{http::Greetings, pools::endpoints::Endpoint};
 
 /// Enough for a response head and a small body in one packet, little enough for an idle connection.
 const WRITE_BUFFER: usize = 1460;
@@ -65,6 +65,8 @@ pub(crate) struct Connection {
     pub(crate) running: Running,
     /// How many requests of policies lie around those of this connection; 0 for a client's.
     pub(crate) hops: u8,
+    /// The endpoint that serves its requests, whatever host they name: they are copies of a client's.
+    pub(crate) mirrored_to: Option<Arc<Endpoint>>,
     /// Bytes each way, without what TLS adds.
     pub(crate) traffic: Arc<Traffic>,
     /// Told when a policy ends it.
@@ -100,6 +102,7 @@ impl Connection {
             ja4: Box::default(),
             tls: false,
             hops: 0,
+            mirrored_to: None,
             switch: HeadSwitch::new(),
             running: Running::default(),
             traffic: Arc::default(),

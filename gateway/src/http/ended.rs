@@ -211,7 +211,8 @@ fn passed(exchange: &Exchange) -> Vec<Passed> {
     passed
 }
 
-fn is_stream(headers: &HeaderMap) -> bool {
+/// Whether a response has no end of its own.
+pub(super) fn is_stream(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else {
         return false;
     };

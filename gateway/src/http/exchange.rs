@@ -16,7 +16,8 @@ use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
 use super::{
-    errors::ErrorPage, log, request_body::Kept, response_body::Rewriting, traceparent::TraceId,
+    errors::ErrorPage, log, mirror::Mirroring, request_body::Kept, response_body::Rewriting,
+    traceparent::TraceId,
     upstream::Dial, websocket::Frames,
 };
 use crate::{
@@ -48,6 +49,8 @@ pub(crate) struct Exchange {
     pub(super) frames: Option<Frames>,
     /// What is to be done to the response's body.
     pub(super) rewriting: Option<Rewriting>,
+    /// What its copies for other endpoints are told, if there are any.
+    pub(super) mirroring: Option<Box<Mirroring>>,
     /// Set when something other than the service's response is to be sent.
     pub(super) instead: Option<Instead>,
     /// The policies that the request has met, the outermost first.
@@ -159,6 +162,7 @@ impl Exchange {
             listed: None,
             frames: None,
             rewriting: None,
+            mirroring: None,
             instead: None,
             layers: Vec::new(),
             hops: 0,

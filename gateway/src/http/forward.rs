@@ -13,7 +13,7 @@ use super::{
     decide::Step,
     errors::ErrorPage,
     exchange::{Before, Exchange, Instead, Left},
-    log, request_phase,
+    log, mirror, request_phase,
 };
 use crate::{awaited::Waited, edge::Edge, pools::endpoints::Endpoint};
 
@@ -94,6 +94,7 @@ pub(super) async fn fall_back(
     };
     let outcome = exchange.outcome(None);
     for mut layer in exchange.layers.drain(at + 1..) {
+        mirror::unasked(edge, &mut layer);
         log::layer_ended(&mut layer, outcome);
     }
     exchange.dial = None;

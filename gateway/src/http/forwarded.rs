@@ -12,6 +12,8 @@ use crate::{edge::Edge, front::io::Connection};
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// Tells policies and services that a request is a copy, and its answer goes to nobody.
+pub(super) const MIRRORED: HeaderName = HeaderName::from_static("adit-mirrored");
 
 /// What the gateway itself knows of a connection.
 pub(super) struct Stamp {
@@ -195,7 +197,7 @@ fn remove_reserved(request: &mut RequestHeader) {
 
 /// Headers by which the gateway speaks to services, in every spelling that some server takes for them:
 /// CGI makes `_` of `-`, and others fold `.` too.
-fn is_reserved(name: &HeaderName) -> bool {
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str().as_bytes();
     let is = |known: &[u8]| name.len() == known.len() && begins(name, known);
     match name.first() {

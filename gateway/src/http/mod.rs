@@ -14,6 +14,7 @@
 //! - [`ended`]: exchanges that the gateway ends before their time; [`interruptible`], [`websocket`]: how they notice
 //! - [`serving`]: Pingora's server, one after the other as limits change
 //! - [`errors`]: pages for what goes wrong; [`answer`]: writing them
+//! - [`mirror`]: copies of a request for other endpoints
 //! - [`traceparent`]: the trace that a request is part of
 //! - [`log`]: what happens when an exchange has ended; [`told`]: what can be told of it
 
@@ -33,6 +34,7 @@ mod greeting;
 mod interruptible;
 mod judge;
 mod log;
+mod mirror;
 mod proxy;
 mod request_body;
 mod request_phase;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{
     adapt, answer, cookies, decide, ended,
     exchange::{Exchange, Instead},
-    log,
+    log, mirror,
     response_body::{self, has_no_body},
     response_phase, route,
     upstream::Upstreams,
@@ -144,6 +144,7 @@ impl ProxyHttp for Proxy {
         }
         ended::may_go_on(exchange)?;
         ended::make_interruptible(session, exchange.listed.as_ref());
+        mirror::begin(&self.edge, session, exchange, &self.finishing);
         cookies::withhold_own(request)
     }
 
@@ -163,9 +164,11 @@ impl ProxyHttp for Proxy {
                 listed.request_ended();
             }
         }
+        let ended = end || body.is_none();
         if let Some(kept) = &mut exchange.body {
             kept.hand_on(body, end);
         }
+        mirror::pass_request(exchange, body.as_ref(), ended);
         // HTTP/2 may end a body with an empty frame. Pingora would write it as an empty chunk and
         // then the last chunk as well, which the service takes for the next request.
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -193,19 +196,21 @@ impl ProxyHttp for Proxy {
         {
             dial.response_ended();
         }
+        mirror::answered(session, response, exchange);
         Ok(())
     }
 
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
         if let (true, Some(dial)) = (end, &exchange.dial) {
             dial.response_ended();
         }
+        mirror::pass_response(exchange, body.as_ref(), end);
         Ok(None)
     }
 
@@ -334,6 +339,7 @@ impl ProxyHttp for Proxy {
             connection.switch.exchange_ended();
         }
         log::ended(&self.edge, self.core, session, exchange);
+        mirror::ended(&self.edge, exchange, error.is_none());
         let outcome = exchange.outcome(error);
         for mut layer in std::mem::take(&mut exchange.layers) {
             log::layer_ended(&mut layer, outcome);

@@ -65,12 +65,17 @@ pub(super) async fn route(
         scheme: if facts.tls { "https" } else { "http" },
         trusted,
     };
+    let is_copy = facts.mirrored_to.is_some();
     let header = session.req_header_mut();
     respelling
         .apply(header)
         .and_then(|()| cookies::join(header))
         .and_then(|()| forwarded::stamp(header, stamp))
         .and_then(|()| parent.apply(header))
+        .and_then(|()| match is_copy {
+            true => header.insert_header(forwarded::MIRRORED, "1"),
+            false => Ok(()),
+        })
         .map_err(|_| Instead::Page(ErrorPage::internal()))?;
     exchange.routed = Some(routed);
     Ok(())
@@ -116,9 +121,10 @@ fn find(
     };
     let origin = spelling::origin(request, &authority, scheme).map_err(Instead::Page)?;
     let routes = edge.endpoints.snapshot();
-    let found = match facts.hops {
-        0 => routes.find(scheme, host),
-        _ => routes.find_any(scheme, host),
+    let found = match (&facts.mirrored_to, facts.hops) {
+        (Some(endpoint), _) => Some(endpoint),
+        (None, 0) => routes.find(scheme, host),
+        (None, _) => routes.find_any(scheme, host),
     };
     let Some(endpoint) = found else {
         return Err(elsewhere(edge, &routes, scheme, host, origin));
@@ -137,7 +143,11 @@ fn find(
     let changed = !target.is_as_received();
     let routed = Routed {
         scheme,
-        host: canonical(endpoint, host)?,
+        host: match facts.mirrored_to {
+            // The client's, as behind `forward-internal`.
+            Some(_) => parsed(host)?,
+            None => canonical(endpoint, host)?,
+        },
         port: authority.port,
         raw_target: changed.then(|| target.raw().into()),
         client,
@@ -244,9 +254,12 @@ fn authority(request: &RequestHeader) -> Result<&[u8], ErrorPage> {
 fn canonical(endpoint: &Endpoint, host: &str) -> Result<Host, Instead> {
     match &endpoint.url.host {
         HostPattern::Exact(host) => Ok(host.clone()),
-        _ => Host::parse(host)
-            .map_err(|error| Instead::Page(ErrorPage::bad_request(&error.to_string()))),
+        _ => parsed(host),
     }
+}
+
+fn parsed(host: &str) -> Result<Host, Instead> {
+    Host::parse(host).map_err(|error| Instead::Page(ErrorPage::bad_request(&error.to_string())))
 }
 
 /// Whether the client speaks gRPC.
