@@ -17,8 +17,7 @@ use tokio::time::Instant;
 
 use super::{
     errors::ErrorPage, log, mirror::Mirroring, request_body::Kept, response_body::Rewriting,
-    traceparent::TraceId,
-    upstream::Dial, websocket::Frames,
+    traceparent::TraceId, upstream::Dial, websocket::Frames,
 };
 use crate::{
     edge::Edge,
