@@ -138,7 +138,7 @@ impl Edge {
             doorkeeper: Doorkeeper::new(limits.connections, limits.connections_per_ip),
             handshakes: Doorkeeper::new(limits.handshakes, limits.handshakes_per_ip),
             certificates: Certificates::load(&config.tls.certificates, local_ca)?,
-            endpoints: Endpoints::declare(loaded.declared()),
+            endpoints: Endpoints::declare(loaded.declared(), arrivals.len()),
             credentials: Credentials::new(config.agents.clone()),
             sessions: Registry::new(limits.sessions),
             names: Names::open(&config.data_dir, config.domain.clone()).map_err(data_dir)?,

@@ -254,6 +254,8 @@ impl Binds {
             Arc::clone(&self.session),
             (
                 MemberSpec {
+                    name: spec.name.clone(),
+                    mark: self.edge.names.mark(self.asker(&spec.name)),
                     protocol: spec.protocol,
                     pooling: spec.pooling_enabled,
                     checked: spec.checked,

@@ -74,14 +74,14 @@ impl Names {
 
     /// A number that is always the same for this agent and endpoint, and nobody else's but by chance.
     pub(crate) fn number(&self, asker: Asker<'_>) -> u64 {
-        let tag = self.tag(asker, ATTEMPTS);
+        let tag = self.tag(asker, &[ATTEMPTS]);
         let (first, _) = tag.as_ref().split_first_chunk().unwrap_or((&[0; 8], &[]));
         u64::from_be_bytes(*first)
     }
 
     /// The `attempt`-th name for this agent and endpoint.
     pub(crate) fn name(&self, asker: Asker<'_>, attempt: u8) -> Option<Host> {
-        let tag = self.tag(asker, attempt);
+        let tag = self.tag(asker, &[attempt]);
         let [a, b, c, d, e, f, ..] = *tag.as_ref() else {
             return None;
         };
@@ -92,14 +92,21 @@ impl Names {
         Host::parse(&format!("{adjective}-{noun}-{tail}.{}", self.domain)).ok()
     }
 
-    fn tag(&self, asker: Asker<'_>, attempt: u8) -> hmac::Tag {
+    /// What stands for this agent and endpoint where nobody is to learn who they are.
+    pub(crate) fn mark(&self, asker: Asker<'_>) -> u128 {
+        let tag = self.tag(asker, b"mark");
+        let bytes = tag.as_ref().iter().take(16);
+        bytes.fold(0, |mark, byte| (mark << 8) | u128::from(*byte))
+    }
+
+    fn tag(&self, asker: Asker<'_>, purpose: &[u8]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [asker.owner, asker.agent_id, asker.endpoint] {
             // Lengths keep ("ab", "c") and ("a", "bc") apart.
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
-        context.update(&[attempt]);
+        context.update(purpose);
         context.sign()
     }
 

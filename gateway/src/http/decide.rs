@@ -13,7 +13,11 @@ use super::{
 use crate::{
     edge::Edge,
     front::io::shared_connection,
-    pools::{endpoints::Endpoint, member::Member, pool::Like},
+    pools::{
+        endpoints::Endpoint,
+        member::Member,
+        pool::{Ask, Chosen, Like},
+    },
 };
 
 /// What comes next on the way of a request.
@@ -110,7 +114,12 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
     let Some(routed) = &mut exchange.routed else {
         return Step::Instead(Instead::Page(ErrorPage::internal()));
     };
-    let Some(member) = endpoint.pool.choose(&exchange.tried, Like::Any) else {
+    let ask = Ask {
+        core: exchange.core,
+        tried: &exchange.tried,
+        ..Ask::default()
+    };
+    let Some(Chosen { member, .. }) = endpoint.pool.choose(&ask) else {
         return Step::Failed(match exchange.is_forwarded() {
             true => ErrorPage::offline(&endpoint.url),
             false => ErrorPage::no_agent(),
@@ -159,6 +168,7 @@ fn next_member(exchange: &mut Exchange) -> Option<Arc<Member>> {
     let Exchange {
         routed: Some(routed),
         tried,
+        core,
         ..
     } = exchange
     else {
@@ -168,8 +178,13 @@ fn next_member(exchange: &mut Exchange) -> Option<Arc<Member>> {
     if !tried.contains(&current.id) {
         return Some(current);
     }
-    let like = Like::Policy(routed.agent_policy.as_deref());
-    let next = routed.serving.pool.choose(tried, like)?;
+    let ask = Ask {
+        core: *core,
+        tried,
+        like: Like::Policy(routed.agent_policy.as_deref()),
+        ..Ask::default()
+    };
+    let next = routed.serving.pool.choose(&ask)?.member;
     routed.member = Some(Arc::clone(&next));
     Some(next)
 }

@@ -25,6 +25,7 @@ use crate::{
     live::{Listed, Why},
     pools::{
         endpoints::Endpoint,
+        flight::Flight,
         member::{AgentPolicy, Member},
     },
 };
@@ -33,6 +34,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(super) began: Instant,
+    /// The core that serves it.
+    pub(super) core: usize,
     /// Its place on its connection, until all work for it has ended.
     pub(super) place: Option<Place>,
     pub(super) routed: Option<Routed>,
@@ -40,6 +43,8 @@ pub(crate) struct Exchange {
     pub(super) tried: Vec<u64>,
     /// The connection to the member in use.
     pub(super) dial: Option<Arc<Dial>>,
+    /// Its share of the member's work.
+    pub(super) flight: Option<Flight>,
     /// The request's body, if a policy has read it.
     pub(super) body: Option<Kept>,
     /// Its place among those that can be ended while they run, if it is one of them.
@@ -150,13 +155,15 @@ impl Routed {
 // === impl Exchange ===
 
 impl Exchange {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin(core: usize) -> Self {
         Self {
             began: Instant::now(),
+            core,
             place: None,
             routed: None,
             tried: Vec::new(),
             dial: None,
+            flight: None,
             body: None,
             listed: None,
             frames: None,

@@ -54,7 +54,7 @@ impl ProxyHttp for Proxy {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange::begin()
+        Exchange::begin(self.upstreams.core())
     }
 
     /// Nothing is compressed here, so no module is needed.

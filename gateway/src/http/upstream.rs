@@ -51,6 +51,7 @@ use super::exchange::Exchange;
 use crate::{
     config::Limits,
     pools::{
+        flight::Flight,
         member::{Member, Opened},
         session::OpenFailure,
     },
@@ -114,7 +115,12 @@ impl Upstreams {
         Self { core, http1, http2 }
     }
 
-    /// A peer that leads to this member and no other.
+    /// The core that they are for.
+    pub(super) fn core(&self) -> usize {
+        self.core
+    }
+
+    /// A peer that leads to this member and no other, where the exchange counts as being at work from now on.
     ///
     /// `upgrade`: the request asks to switch protocols.
     pub(super) fn peer(
@@ -146,6 +152,10 @@ impl Upstreams {
             reading: AtomicU8::new(if upgrade { AFTER_THE_REQUEST } else { FREELY }),
             failure: Mutex::new(None),
         });
+        let there = |flight: &Flight| Arc::ptr_eq(flight.member(), &dial.member);
+        if !exchange.flight.as_ref().is_some_and(there) {
+            exchange.flight = Some(Flight::of(&dial.member));
+        }
         exchange.dial = Some(Arc::clone(&dial));
         peer.options.custom_l4 = Some(Arc::new(Dialer(dial)));
         Box::new(peer)

@@ -47,6 +47,7 @@ pub(crate) struct Endpoint {
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     current: ArcSwap<Routes>,
+    cores: usize,
     /// What happens at the endpoints that only agents know.
     pub(crate) agents: Arc<Counts>,
     /// What happens to requests that are for no endpoint.
@@ -89,7 +90,7 @@ impl Endpoint {
     }
 
     /// One that only agents know.
-    pub(super) fn of_agents(url: EndpointUrl, counts: Arc<Counts>) -> Self {
+    pub(super) fn of_agents(url: EndpointUrl, counts: Arc<Counts>, cores: usize) -> Self {
         Self {
             id: id(&url),
             url,
@@ -97,7 +98,7 @@ impl Endpoint {
             normalize_paths: false,
             declared: false,
             counts,
-            pool: Arc::new(Pool::new(config::Pool::default())),
+            pool: Arc::new(Pool::new(config::Pool::default(), cores)),
         }
     }
 
@@ -137,9 +138,10 @@ fn id(url: &EndpointUrl) -> Arc<str> {
 
 impl Endpoints {
     /// Starts with what the configuration declares.
-    pub(crate) fn declare(declared: Vec<Declared>) -> Self {
+    pub(crate) fn declare(declared: Vec<Declared>, cores: usize) -> Self {
         let own = Self {
             current: ArcSwap::default(),
+            cores,
             agents: Arc::default(),
             nowhere: Counts::default(),
             changing: Mutex::default(),
@@ -169,7 +171,8 @@ impl Endpoints {
         for entry in declared {
             let endpoint = match routes.at(&entry.url) {
                 Some(known) => known.declared(entry),
-                None => Endpoint::of_agents(entry.url.clone(), Arc::default()).declared(entry),
+                None => Endpoint::of_agents(entry.url.clone(), Arc::default(), self.cores)
+                    .declared(entry),
             };
             routes.put(Arc::new(endpoint));
         }
@@ -184,7 +187,7 @@ impl Endpoints {
             }
             let endpoint = Endpoint {
                 pool: Arc::clone(&known.pool),
-                ..Endpoint::of_agents(url.clone(), Arc::clone(&self.agents))
+                ..Endpoint::of_agents(url.clone(), Arc::clone(&self.agents), self.cores)
             };
             routes.put(Arc::new(endpoint));
         }
@@ -205,7 +208,7 @@ impl Endpoints {
             let joined = known.pool.join(member, known.declared, stale_after);
             return joined.map_err(|Taken { by }| BindError::Taken { by });
         }
-        let endpoint = Endpoint::of_agents(url.clone(), Arc::clone(&self.agents));
+        let endpoint = Endpoint::of_agents(url.clone(), Arc::clone(&self.agents), self.cores);
         endpoint
             .pool
             .join(member, false, stale_after)

@@ -1,8 +1,12 @@
 //! One session's share of an endpoint.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    hash::Hasher,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use adit_policy::Policy;
@@ -11,11 +15,14 @@ use adit_wire::{
     message::{OpenRequest, Protocol},
 };
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use siphasher::sip::SipHasher13;
 use tokio::time::Instant;
 
 use super::{
+    flight::{Load, Warmth},
     health::Health,
     idle::Idle,
+    pool::Pool,
     session::{OpenFailure, Session},
 };
 use crate::live::Why;
@@ -27,6 +34,12 @@ pub(crate) struct Member {
     pub(crate) id: u64,
     pub(crate) session: Arc<Session>,
     pub(crate) spec: MemberSpec,
+    /// The same for the same endpoint of the same agent, over its reconnects and those of the gateway.
+    pub(super) key: u64,
+    pub(super) load: Load,
+    pub(super) warmth: Warmth,
+    since: Instant,
+    pool: OnceLock<Weak<Pool>>,
     place: ArcSwap<Place>,
     /// Why the agent's own check of the service says that it may not get traffic, if it does.
     down: ArcSwapOption<String>,
@@ -41,6 +54,10 @@ pub(crate) struct Member {
 /// What the agent asked for when it bound the endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct MemberSpec {
+    /// The endpoint's name in the agent's configuration.
+    pub(crate) name: String,
+    /// What stands for the member in the cookies of its clients.
+    pub(crate) mark: u128,
     pub(crate) protocol: Protocol,
     pub(crate) pooling: bool,
     /// Whether the agent checks the service, and has yet to say that it is up.
@@ -84,8 +101,13 @@ impl Member {
         let down = spec.checked.then(|| Arc::new("not checked yet".to_owned()));
         Self {
             id,
+            key: hash([&session.owner, &session.agent_id, &spec.name]),
             session,
             spec,
+            load: Load::default(),
+            warmth: Warmth::new(),
+            since: Instant::now(),
+            pool: OnceLock::new(),
             place: ArcSwap::from_pointee(place),
             down: ArcSwapOption::new(down),
             policy: ArcSwapOption::from_pointee(policy),
@@ -114,19 +136,54 @@ impl Member {
     /// Gives it another place, from the next choice on.
     pub(crate) fn set_place(&self, place: Place) {
         self.place.store(Arc::new(place));
+        if let Some(pool) = self.pool.get().and_then(Weak::upgrade) {
+            pool.seat();
+        }
+    }
+
+    /// Takes note of the pool that it has joined, to tell it of another place.
+    pub(super) fn joins(&self, pool: &Arc<Pool>) {
+        self.pool.get_or_init(|| Arc::downgrade(pool));
     }
 
     /// What its agent's check of the service has found: nothing, or why it may not get traffic.
     pub(crate) fn checked(&self, down: Option<&str>) {
-        self.down.store(down.map(|why| Arc::new(why.to_owned())));
+        let before = self.down.swap(down.map(|why| Arc::new(why.to_owned())));
+        if before.is_some() && down.is_none() {
+            self.warm_up();
+        }
     }
 
-    /// Whether new exchanges may go here.
+    /// Whether exchanges may go here. How many do is a matter of its weight in its pool.
     pub(crate) fn takes_traffic(&self) -> bool {
         self.alive.load(Ordering::Relaxed)
             && self.session.takes_traffic()
             && self.down.load().is_none()
-            && self.place().weight > 0
+    }
+
+    /// It has come back, and gets its share little by little where its pool has a `slow_start`.
+    pub(crate) fn warm_up(&self) {
+        self.warmth.begin();
+    }
+
+    /// Its share in thousandths, if it takes so long to come to the full one.
+    pub(crate) fn warmth(&self, slow_start: Duration) -> u32 {
+        self.warmth.share(slow_start)
+    }
+
+    /// Requests and connections that it has at work.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.load.in_flight()
+    }
+
+    /// All that it ever got.
+    pub(crate) fn begun(&self) -> u64 {
+        self.load.begun()
+    }
+
+    /// Since when it serves.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// Whether it also keeps its promises: it is not ejected, and its agent was heard lately.
@@ -229,4 +286,15 @@ impl Member {
     pub(crate) fn sweep(&self) {
         self.idle.sweep();
     }
+}
+
+/// A hash that is the same in every gateway.
+pub(super) fn hash<const N: usize>(parts: [&str; N]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    for part in parts {
+        hasher.write(part.as_bytes());
+        // No text holds this byte, so it keeps ("ab", "c") and ("a", "bc") apart.
+        hasher.write_u8(0xff);
+    }
+    hasher.finish()
 }

@@ -1,21 +1,24 @@
 //! The members that serve one endpoint, and choosing one of them.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
 use arc_swap::{ArcSwap, Guard};
-use rand::RngExt;
 use tokio::{sync::Notify, time::Instant};
 use tracing::warn;
 
+pub(crate) use super::balance::{Ask, Chosen, Like};
 use super::{
+    balance::Standard,
     budget::Budget,
     health::Failure,
-    member::{AgentPolicy, Member},
+    member::{self, Member},
     returns::Returns,
+    roster::Roster,
     session::Session,
+    weights::{self, Overrides, Weight},
 };
 use crate::config;
 
@@ -25,6 +28,12 @@ use crate::config;
 pub(crate) struct Pool {
     members: ArcSwap<Vec<Arc<Member>>>,
     settings: ArcSwap<config::Pool>,
+    /// The same members as they are chosen from.
+    roster: ArcSwap<Roster>,
+    /// Held while the roster is made anew.
+    overrides: Mutex<Overrides>,
+    /// How many turns each core has taken.
+    turns: Box<[Turns]>,
     /// Told when a member has joined.
     joined: Notify,
     /// Since when an endpoint that only agents know has lost all of them.
@@ -42,22 +51,23 @@ pub(crate) struct Taken {
     pub(crate) by: String,
 }
 
-/// What the members have to have in common with whoever had the exchange before.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Like<'a> {
-    /// Nothing: no member's policy has run.
-    Any,
-    /// The text of the policy that has run; or to have none, if none has.
-    Policy(Option<&'a AgentPolicy>),
-}
+/// One core's, apart from those of others, so that cores do not wait for each other.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Turns(AtomicU64);
 
 // === impl Pool ===
 
 impl Pool {
-    pub(crate) fn new(settings: config::Pool) -> Self {
+    pub(crate) fn new(settings: config::Pool, cores: usize) -> Self {
+        // Cores do not all begin with the same member.
+        let turns = (0..cores.max(1)).map(|core| Turns(AtomicU64::new(core as u64)));
         Self {
             members: ArcSwap::default(),
             settings: ArcSwap::from_pointee(settings),
+            roster: ArcSwap::default(),
+            overrides: Mutex::default(),
+            turns: turns.collect(),
             joined: Notify::new(),
             lost: Mutex::default(),
             budget: Budget::new(Instant::now()),
@@ -78,13 +88,41 @@ impl Pool {
     /// Works in another way from now on; the members stay.
     pub(crate) fn set_settings(&self, settings: config::Pool) {
         self.settings.store(Arc::new(settings));
+        self.seat();
+    }
+
+    /// The weight of a member, and who has a say in it.
+    pub(crate) fn weight(&self, member: &Member) -> Weight {
+        self.overrides().weight(member, &self.settings())
+    }
+
+    /// Gives a member another weight than the configuration and its agent do, until it is taken back with `None`. The
+    /// same agent has it again after a reconnect.
+    pub(crate) fn override_weight(&self, member: &Member, weight: Option<u32>) {
+        self.overrides().set(member, weight);
+        self.seat();
+    }
+
+    /// Looks at weights and tiers again, for choices from now on.
+    pub(super) fn seat(&self) {
+        let overrides = self.overrides();
+        let new = Arc::new(overrides.roster(&self.members(), &self.settings()));
+        let old = self.roster.swap(Arc::clone(&new));
+        weights::log_changes(&old, &new);
+    }
+
+    // Nothing panics while it holds the lock.
+    fn overrides(&self) -> MutexGuard<'_, Overrides> {
+        self.overrides
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a member in, or tells who does not share. Sessions that it displaces are returned, to be closed.
     ///
     /// Callers take turns: [`super::endpoints::Endpoints`] sees to that.
     pub(super) fn join(
-        &self,
+        self: &Arc<Self>,
         newcomer: &Arc<Member>,
         declared: bool,
         stale_after: Duration,
@@ -102,6 +140,8 @@ impl Pool {
             newcomer.health.begin_ejected(wait, moment);
         }
         self.members.store(Arc::new(now));
+        newcomer.joins(self);
+        self.seat();
         *self.lost() = None;
         self.joined.notify_waiters();
         Ok(displaced)
@@ -117,12 +157,18 @@ impl Pool {
         let rest = members.iter().filter(|other| other.id != member).cloned();
         let rest: Vec<_> = rest.collect();
         self.members.store(Arc::new(rest));
+        self.seat();
     }
 
     /// It is the configuration's no longer: those stay who may share with the oldest member. The others are taken out and
     /// returned. Callers take turns.
     pub(super) fn leave_to_agents(&self) -> Vec<Arc<Member>> {
+        let gone = self.part_members();
         self.set_settings(config::Pool::default());
+        gone
+    }
+
+    fn part_members(&self) -> Vec<Arc<Member>> {
         let members = self.members();
         let living = members
             .iter()
@@ -154,7 +200,7 @@ impl Pool {
     }
 
     // Nothing panics while it holds the lock.
-    fn lost(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn lost(&self) -> MutexGuard<'_, Option<Instant>> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -169,13 +215,19 @@ impl Pool {
         }
     }
 
-    /// A member that takes traffic, has not been tried, and runs the policy that already ran, if one did. Sound ones
-    /// first; without them one that is not, for it may be better than nobody.
-    pub(crate) fn choose(&self, tried: &[u64], like: Like<'_>) -> Option<Arc<Member>> {
-        let members = self.members();
-        while let Some(member) = choose(&members, tried, like, Standard::Sound) {
-            if member.health.admits(Instant::now) {
-                return Some(member);
+    /// The key of a text, with `balance: hash`; the same in every gateway.
+    pub(crate) fn key_of(text: &str) -> u64 {
+        member::hash([text])
+    }
+
+    /// A member of the lowest tier that can serve. Sound ones first; without them one that is not, for it may be better
+    /// than nobody.
+    pub(crate) fn choose(&self, ask: &Ask<'_>) -> Option<Chosen> {
+        let turns = self.turns.get(ask.core).or(self.turns.first())?;
+        let roster = self.roster.load();
+        while let Some(chosen) = roster.choose(ask, Standard::Sound, &turns.0) {
+            if chosen.member.health.admits(Instant::now) {
+                return Some(chosen);
             }
             // It is being tried, and somebody else does that: now it is not sound.
         }
@@ -183,15 +235,15 @@ impl Pool {
             true => Standard::Fit,
             false => Standard::Any,
         };
-        choose(&members, tried, like, standard)
+        roster.choose(ask, standard, &turns.0)
     }
 
     /// A member has failed. It is ejected if that was too often, and others could serve.
     pub(crate) fn failed(&self, member: &Member, failure: Failure) {
         let eject = self.settings().eject;
         let may_be_ejected = || {
-            let members = self.members();
-            let mut others = members.iter().filter(|other| other.id != member.id);
+            let roster = self.roster.load();
+            let mut others = roster.serving().filter(|other| other.id != member.id);
             eject.last || others.any(|other| other.takes_traffic() && other.is_sound())
         };
         let now = Instant::now();
@@ -199,26 +251,6 @@ impl Pool {
         if let Some(time) = ejected {
             let agent = &member.session.owner;
             warn!(%agent, session = member.session.id, why = failure.name(), ?time, "a member is left out");
-        }
-    }
-}
-
-/// How good a member has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standard {
-    /// Not ejected, and its agent was heard lately.
-    Sound,
-    /// Not ejected.
-    Fit,
-    Any,
-}
-
-impl Standard {
-    fn is_met_by(self, member: &Member) -> bool {
-        match self {
-            Self::Sound => member.is_sound(),
-            Self::Fit => member.health.is_fit(Instant::now),
-            Self::Any => true,
         }
     }
 }
@@ -251,152 +283,15 @@ fn place_for(
     Ok(displaced)
 }
 
-/// The lowest tier that can serve does. Within it chance decides by weight, which needs no state
-/// that cores would have to share.
-fn choose(
-    members: &[Arc<Member>],
-    tried: &[u64],
-    like: Like<'_>,
-    standard: Standard,
-) -> Option<Arc<Member>> {
-    let able = || {
-        members.iter().filter(|member| {
-            member.takes_traffic()
-                && standard.is_met_by(member)
-                && !tried.contains(&member.id)
-                && like.is_met_by(member)
-        })
-    };
-    if let [only] = members {
-        return able().next().map(|_| Arc::clone(only));
-    }
-    let tier = able().map(|member| member.place().tier).min()?;
-    let serving = || able().filter(|member| member.place().tier == tier);
-    let total: u64 = serving()
-        .map(|member| u64::from(member.place().weight))
-        .sum();
-    let mut ticket = rand::rng().random_range(0..total.max(1));
-    for member in serving() {
-        match ticket.checked_sub(u64::from(member.place().weight)) {
-            Some(rest) => ticket = rest,
-            None => return Some(Arc::clone(member)),
-        }
-    }
-    // A member left between the count and the draw.
-    serving().next().map(Arc::clone)
-}
-
-// === impl Like ===
-
-impl Like<'_> {
-    fn is_met_by(self, member: &Member) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Policy(ran) => {
-                ran.map(|ran| &ran.text) == member.policy().as_ref().map(|has| &has.text)
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use adit_policy::{Policy, env::Env};
-    use adit_wire::message::Token;
-    use tokio::sync::mpsc;
-
     use super::*;
-    use crate::pools::{
-        member::{MemberSpec, Place},
-        session::{Session, Terms},
-    };
+    use crate::pools::testing::member;
 
-    fn choose(members: &[Arc<Member>], tried: &[u64], like: Like<'_>) -> Option<Arc<Member>> {
-        super::choose(members, tried, like, Standard::Sound)
-    }
-
-    fn member(id: u64, weight: u32, tier: u32) -> Arc<Member> {
-        let terms = Terms {
-            owner: "a".into(),
-            agent_id: id.to_string(),
-            epoch: 1,
-            join_key: Token::new(""),
-            lane_count: 1,
-            version: 1,
-            dial_timeout: Duration::from_secs(1),
-        };
-        let session = Arc::new(Session::new(terms, mpsc::channel(1).0));
-        let place = Place {
-            weight,
-            tier,
-            ..Place::default()
-        };
-        let about = (MemberSpec::default(), place, None);
-        Arc::new(Member::new(id, session, about, 1))
-    }
-
-    #[test]
-    fn weights_share_the_traffic_and_zero_takes_none() {
-        let members = [member(1, 90, 0), member(2, 10, 0), member(3, 0, 0)];
-        let mut counts = [0; 4];
-        for _ in 0..10_000 {
-            counts[choose(&members, &[], Like::Any).unwrap().id as usize] += 1;
-        }
-        // Five standard deviations around 9000.
-        assert!((8850..9150).contains(&counts[1]), "{counts:?}");
-        assert_eq!(counts[3], 0);
-    }
-
-    #[test]
-    fn a_higher_tier_serves_only_when_no_lower_can() {
-        let members = [member(1, 1, 0), member(2, 1, 1)];
-        assert_eq!(choose(&members, &[], Like::Any).unwrap().id, 1);
-        assert_eq!(choose(&members, &[1], Like::Any).unwrap().id, 2);
-        members[0].session.drain();
-        assert_eq!(choose(&members, &[], Like::Any).unwrap().id, 2);
-        assert!(choose(&members, &[2], Like::Any).is_none());
-    }
-
-    #[test]
-    fn a_single_member_that_was_tried_is_not_chosen_again() {
-        let members = [member(1, 1, 0)];
-        assert!(choose(&members, &[], Like::Any).is_some());
-        assert!(choose(&members, &[1], Like::Any).is_none());
-    }
-
-    fn policy(text: &str) -> AgentPolicy {
-        let policy = Policy::load("p", text, &Env::system()).unwrap();
-        AgentPolicy {
-            policy: Arc::new(policy),
-            text: text.into(),
-        }
-    }
-
-    #[test]
-    fn another_member_takes_over_only_if_it_has_the_policy_that_ran() {
-        const OLD: &str = "on_http_request: [{ actions: [{ type: deny }] }]";
-        const NEW: &str = "on_http_request: [{ actions: [{ type: close-connection }] }]";
-        let members = [member(1, 1, 0), member(2, 1, 0)];
-        members.iter().for_each(|m| m.set_policy(Some(policy(OLD))));
-        let ran = members[0].policy();
-        let next = |like| choose(&members, &[1], like).map(|member| member.id);
-        assert_eq!(next(Like::Policy(ran.as_deref())), Some(2));
-        // What counts is the policy that has run, whatever its member has by now.
-        members[0].set_policy(Some(policy(NEW)));
-        assert_eq!(next(Like::Policy(ran.as_deref())), Some(2));
-        members[1].set_policy(Some(policy(NEW)));
-        assert_eq!(next(Like::Policy(ran.as_deref())), None);
-        let newer = members[0].policy();
-        assert_eq!(next(Like::Policy(newer.as_deref())), Some(2));
-        members[1].set_policy(None);
-        assert_eq!(next(Like::Policy(ran.as_deref())), None);
-        assert_eq!(next(Like::Policy(None)), Some(2));
-    }
-
-    fn pool(members: &[Arc<Member>], eject_last: bool) -> Pool {
+    fn pool(members: &[Arc<Member>], eject_last: bool) -> Arc<Pool> {
         let mut settings = config::Pool::default();
         settings.eject.last = eject_last;
-        let pool = Pool::new(settings);
+        let pool = Arc::new(Pool::new(settings, 1));
         for member in members {
             pool.join(member, true, Duration::from_secs(1)).unwrap();
         }
@@ -404,8 +299,8 @@ mod tests {
     }
 
     fn chosen(pool: &Pool) -> Vec<u64> {
-        let chosen = (0..100).filter_map(|_| pool.choose(&[], Like::Any));
-        let mut ids: Vec<_> = chosen.map(|member| member.id).collect();
+        let chosen = (0..100).filter_map(|_| pool.choose(&Ask::default()));
+        let mut ids: Vec<_> = chosen.map(|chosen| chosen.member.id).collect();
         ids.sort_unstable();
         ids.dedup();
         ids

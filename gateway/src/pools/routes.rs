@@ -145,7 +145,7 @@ mod tests {
         let mut routes = Routes::default();
         for url in urls {
             let url = EndpointUrl::parse(url).unwrap();
-            assert!(routes.put(Arc::new(Endpoint::of_agents(url, Arc::default()))));
+            assert!(routes.put(Arc::new(Endpoint::of_agents(url, Arc::default(), 1))));
         }
         routes
     }

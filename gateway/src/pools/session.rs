@@ -56,6 +56,7 @@ pub(crate) struct Session {
     draining: AtomicBool,
     /// Streams for endpoints of tcp, which may last for ever.
     pub(crate) raw: Running,
+    closed: AtomicBool,
     say: mpsc::Sender<GatewayMessage>,
     unreported: AtomicU64,
     /// The protocol revision that was agreed on.
@@ -111,6 +112,7 @@ impl Session {
             lane_count: usize::from(terms.lane_count.clamp(1, MAX_LANES)),
             draining: AtomicBool::new(false),
             raw: Running::default(),
+            closed: AtomicBool::new(false),
             say,
             unreported: AtomicU64::new(0),
             version: terms.version,
@@ -132,7 +134,8 @@ impl Session {
 
     /// Whether new exchanges may go here.
     pub(crate) fn takes_traffic(&self) -> bool {
-        !self.is_draining() && !self.end.is_cancelled()
+        // The token would say the same, and take a lock.
+        !self.is_draining() && !self.closed.load(Ordering::Relaxed)
     }
 
     /// Whether the agent has said that it is going.
@@ -190,6 +193,7 @@ impl Session {
 
     /// Ends the session and every stream of it.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         self.end.cancel();
         self.close_lanes();
     }

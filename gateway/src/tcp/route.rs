@@ -27,7 +27,7 @@ use crate::{
     pools::{
         endpoints::Endpoint,
         member::{AgentPolicy, Member},
-        pool::Like,
+        pool::{Ask, Like},
         session::OpenFailure,
     },
 };
@@ -171,8 +171,13 @@ impl Walk<'_> {
             return self.dial().await;
         }
         let endpoint = Arc::clone(&layer.endpoint);
-        match endpoint.pool.choose(&self.tried, Like::Any) {
-            Some(member) => self.enter(endpoint, Some(member)).await,
+        let ask = Ask {
+            core: self.core.index(),
+            tried: &self.tried,
+            ..Ask::default()
+        };
+        match endpoint.pool.choose(&ask) {
+            Some(chosen) => self.enter(endpoint, Some(chosen.member)).await,
             None => Step::Failed(Failure::offline(&endpoint)),
         }
     }
@@ -204,12 +209,17 @@ impl Walk<'_> {
             };
             debug!(url = %endpoint.url, agent = %member.session.owner, %failure, "a member could not be reached");
             self.tried.push(member.id);
-            let like = Like::Policy(policy.as_deref());
-            let Some(next) = endpoint.pool.choose(&self.tried, like) else {
+            let ask = Ask {
+                core: self.core.index(),
+                tried: &self.tried,
+                like: Like::Policy(policy.as_deref()),
+                ..Ask::default()
+            };
+            let Some(next) = endpoint.pool.choose(&ask) else {
                 return Step::Failed(Failure::of(&failure));
             };
-            *policy = next.policy();
-            *member = next;
+            *policy = next.member.policy();
+            *member = next.member;
         }
     }
 

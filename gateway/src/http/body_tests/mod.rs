@@ -48,7 +48,7 @@ impl ProxyHttp for Reading {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange::begin()
+        Exchange::begin(0)
     }
 
     fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
