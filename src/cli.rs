@@ -13,6 +13,7 @@ use crate::{
     log::{Format, Threshold},
     policy::Policy,
     start::Start,
+    tcp::Tcp,
 };
 
 /// Give a service on this machine a public HTTPS URL, and decide in YAML who may use it.
@@ -27,11 +28,12 @@ use crate::{
 Examples:
   adit http 3000                            a URL for localhost:3000, with nothing else set up
   adit http 3000 --url app.example.com      at a name of your gateway
+  adit tcp 22                               a port for localhost:22
   adit start --all                          everything in the configuration file
   adit gateway --config gateway.yaml        be the gateway
   adit policy test cases.yaml               do policies do what they should?
 
-With no gateway configured, `adit http` and `adit start` bring their own on this machine."
+With no gateway configured, `adit http`, `adit tcp` and `adit start` bring their own on this machine."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -44,6 +46,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Subject {
     Http(Box<Http>),
+    Tcp(Box<Tcp>),
     Start(Start),
     Gateway(Gateway),
     Policy(Policy),
@@ -147,7 +150,7 @@ mod tests {
             panic!("not http")
         };
         assert_eq!(http.upstream, "80");
-        assert!(http.pooling_enabled);
+        assert!(http.endpoint.pooling_enabled);
     }
 
     #[test]

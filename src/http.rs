@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use adit_agent::{EndpointOptions, Protocol, Upstream};
+use adit_agent::{Protocol, Upstream};
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::{
     cli::{SessionFlags, Shared},
+    endpoint_flags::EndpointFlags,
     exit::Failure,
-    policy_file,
-    reload::Origin,
     serve::{Endpoint, Plan},
     settings::Settings,
 };
@@ -39,29 +38,8 @@ pub(crate) struct Http {
     /// The URL people will use; without one, a random name
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Let other agents serve the same URL, too
-    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
-          require_equals = true, default_value = "false", default_missing_value = "true",
-          hide_default_value = true, hide_possible_values = true)]
-    pub(crate) pooling_enabled: bool,
-    /// Share of the URL's traffic, beside other agents that serve it; 0 takes none
-    #[arg(long, value_name = "N")]
-    pub(crate) weight: Option<u32>,
-    /// Take traffic only while no agent of a lower tier can
-    #[arg(long, value_name = "N")]
-    pub(crate) tier: Option<u32>,
-    /// Name of the endpoint
-    #[arg(long, default_value = "command_line")]
-    pub(crate) name: String,
-    /// A sentence about the endpoint, at most 255 bytes
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) description: Option<String>,
-    /// Your own data about the endpoint, at most 4096 bytes
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) metadata: Option<String>,
-    /// Rules that each request goes through before it reaches the service
-    #[arg(long, value_name = "FILE", alias = "policy-file")]
-    pub(crate) traffic_policy_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointFlags,
     /// What the service speaks
     #[arg(
         long,
@@ -109,7 +87,7 @@ impl Http {
                 .push("--domain and --hostname are called --url now".to_owned());
         }
         let endpoints = vec![self.endpoint(&mut settings.warnings)?];
-        let policies = Origin::File(self.name, self.traffic_policy_file);
+        let policies = self.endpoint.into_origin();
         Plan {
             settings,
             endpoints,
@@ -126,31 +104,19 @@ impl Http {
         if let Some(file) = &self.upstream_tls_verify_cas {
             upstream = upstream.tls_verify_cas(file.clone());
         }
-        let mut options = EndpointOptions::new(&self.name)
-            .pooling_enabled(self.pooling_enabled)
+        let mut options = self
+            .endpoint
+            .options(warnings)?
             .protocol(match self.upstream_protocol {
                 UpstreamProtocol::Http1 => Protocol::Http1,
                 UpstreamProtocol::Http2 => Protocol::Http2,
             });
-        if let Some(file) = &self.traffic_policy_file {
-            options = options.traffic_policy(policy_file::read(file, warnings)?);
-        }
-        if let Some(weight) = self.weight {
-            options = options.weight(weight);
-        }
-        if let Some(tier) = self.tier {
-            options = options.tier(tier);
-        }
-        if let Some(text) = &self.description {
-            options = options.description(text);
-        }
-        if let Some(text) = &self.metadata {
-            options = options.metadata(text);
-        }
         let url = self.url.as_ref().or(self.domain.as_ref());
         if let Some(url) = url {
             options = options.url(url);
         }
+        let upstream = upstream.for_url(options.wanted_url());
+        let upstream = upstream.map_err(Failure::mistake)?;
         Ok(Endpoint {
             options,
             upstream,

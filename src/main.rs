@@ -5,6 +5,7 @@ mod completion;
 mod config;
 mod config_edit;
 mod embedded;
+mod endpoint_flags;
 mod exit;
 mod gateway;
 mod hash_password;
@@ -24,6 +25,7 @@ mod settings;
 mod signals;
 mod start;
 mod supervisor;
+mod tcp;
 mod terminal;
 mod trust;
 
@@ -91,6 +93,7 @@ fn run(cli: Cli, name: &'static str) -> ExitCode {
     drop(rustls::crypto::ring::default_provider().install_default());
     let outcome = match cli.command {
         Subject::Http(http) => http.run(&cli.shared),
+        Subject::Tcp(tcp) => tcp.run(&cli.shared),
         Subject::Start(start) => start.run(&cli.shared),
         Subject::Gateway(gateway) => gateway.run(&cli.shared),
         Subject::Policy(policy) => policy.run(),

@@ -92,12 +92,15 @@ impl Agent {
     /// dialled for each stream and may come and go.
     ///
     /// # Errors
-    /// When the gateway refuses, or the agent ends before it answers.
+    /// When the upstream does not fit the endpoint's URL ([`Upstream::for_url`]), the gateway refuses, or the agent ends
+    /// before it answers.
     pub async fn forward(
         &self,
         options: EndpointOptions,
         upstream: Upstream,
     ) -> Result<Forwarder, BindError> {
+        let upstream = upstream.for_url(options.wanted_url());
+        let upstream = upstream.map_err(DialerError::from)?;
         let dialer = Dialer::new(&upstream)?;
         let spec = options.into_spec(upstream.to_string())?;
         let endpoint = self.bind(spec, Target::Dial(dialer)).await?;

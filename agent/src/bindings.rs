@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use adit_wire::message::{AgentMessage, EndpointSpec, RefusalCode, Refused};
+use adit_wire::{
+    limits::POOLS_SINCE,
+    message::{AgentMessage, EndpointSpec, Protocol, RefusalCode, Refused},
+};
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::policy::Wish;
@@ -110,7 +113,7 @@ impl Bindings {
         for (&key, binding) in &mut self.held {
             binding.id = None;
             self.asked.insert(key);
-            session.say(binding.question(key));
+            session.say(binding.question(key, session.version));
         }
         self.publish(session);
     }
@@ -125,7 +128,7 @@ impl Bindings {
             return;
         };
         if self.asked.insert(key) {
-            session.say(binding.question(key));
+            session.say(binding.question(key, session.version));
             self.publish(session);
         }
     }
@@ -298,13 +301,17 @@ impl Bindings {
 
 impl Binding {
     /// How the gateway is asked for it.
-    fn question(&mut self, request: Key) -> AgentMessage {
+    fn question(&mut self, request: Key, version: u16) -> AgentMessage {
         let mut endpoint = self.spec.clone();
         if let Some(granted) = &self.granted {
             endpoint.url.clone_from(granted);
         }
         if let Some(policy) = self.wishes.with_bind() {
             endpoint.traffic_policy = policy;
+        }
+        // An older gateway knows no such word; it refuses the url in words of its own.
+        if endpoint.protocol == Protocol::Tcp && version < POOLS_SINCE {
+            endpoint.protocol = Protocol::default();
         }
         AgentMessage::Bind {
             request,

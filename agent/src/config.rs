@@ -15,6 +15,7 @@ use std::{
 
 use adit_policy::{
     document::{self, Both, Document, Mistake, Mistakes},
+    endpoint_url::{EndpointUrl, Scheme},
     secret::Secret,
 };
 
@@ -206,24 +207,52 @@ impl EndpointConfig {
             name: name.clone(),
             what,
         };
-        if let Some(bindings) = &text.bindings
-            && bindings.as_slice() != [Binding::Public]
-        {
-            // Served all the same, it would be open to everybody.
-            return Err(wrong(
-                "only `bindings: [public]` is available in this version".into(),
-            ));
+        let url = text.url.map(|url| url.0);
+        if let Some(bindings) = &text.bindings {
+            let is_internal = url.as_ref().is_some_and(EndpointUrl::is_internal);
+            // Served all the same, it would be open to others than those it is meant for.
+            match (bindings.as_slice(), is_internal) {
+                ([Binding::Public], false) | ([Binding::Internal], true) => {}
+                ([Binding::Internal], false) => {
+                    return Err(wrong(
+                        "`bindings: [internal]` needs a url below .internal, as in https://app.internal".into(),
+                    ));
+                }
+                ([Binding::Public], true) => {
+                    return Err(wrong(
+                        "a url below .internal is reached by policies only: leave `bindings: [public]` out".into(),
+                    ));
+                }
+                _ => {
+                    return Err(wrong(
+                        "only `bindings: [public]` and `bindings: [internal]` are available in this version".into(),
+                    ));
+                }
+            }
         }
         if text.agent_tls_termination.is_some() {
             return Err(wrong("agent_tls_termination belongs to tls:// endpoints, which are not available in this version".into()));
         }
         let upstream_text = text.upstream.unwrap_or_default();
-        let Some(url) = upstream_text.url else {
+        let Some(upstream) = upstream_text.url else {
             return Err(wrong(
                 "it needs upstream.url, as in upstream: { url: \"3000\" }".into(),
             ));
         };
-        let mut upstream = url.0.tls_verify(upstream_text.tls_verify.unwrap_or(false));
+        let fits = |policy: &Document| match &url {
+            Some(url) => policy.check_for(url.scheme, url.is_internal()),
+            None => Ok(()),
+        };
+        let is_tcp = url.as_ref().is_some_and(|url| url.scheme == Scheme::Tcp);
+        if is_tcp && upstream_text.protocol.is_some() {
+            return Err(wrong(
+                "upstream.protocol is for http endpoints: a tcp endpoint carries any".into(),
+            ));
+        }
+        let wanted = url.as_ref().map(EndpointUrl::to_string).unwrap_or_default();
+        let upstream = upstream.0.for_url(&wanted);
+        let upstream = upstream.map_err(|error| wrong(error.to_string()))?;
+        let mut upstream = upstream.tls_verify(upstream_text.tls_verify.unwrap_or(false));
         if let Some(path) = upstream_text.tls_verify_cas {
             upstream = upstream.tls_verify_cas(path);
         }
@@ -234,20 +263,24 @@ impl EndpointConfig {
                     "traffic_policy and traffic_policy_file exclude each other".into(),
                 ));
             }
-            (Some(Both(_, inline)), None) => Some(written(&inline).ok_or_else(|| {
-                wrong("traffic_policy cannot be sent as it stands: put it in a file of its own, with traffic_policy_file".into())
-            })?),
+            (Some(Both(document, inline)), None) => {
+                fits(&document).map_err(|misplaced| wrong(misplaced.to_string()))?;
+                Some(written(&inline).ok_or_else(|| {
+                    wrong("traffic_policy cannot be sent as it stands: put it in a file of its own, with traffic_policy_file".into())
+                })?)
+            }
             (None, Some(path)) => {
                 let policy = read(&path)?;
                 let shown = path.display().to_string();
-                let (_, found) = document::read_warned::<Document>(&shown, &policy)?;
+                let (document, found) = document::read_warned::<Document>(&shown, &policy)?;
+                fits(&document).map_err(|misplaced| wrong(misplaced.to_string()))?;
                 warnings.extend(found.iter().map(Mistake::in_one_line));
                 Some(policy)
             }
             (None, None) => None,
         };
         let mut options = EndpointOptions::new(&text.name)
-            .url(text.url.map(|url| url.0).unwrap_or_default())
+            .url(wanted)
             .pooling_enabled(text.pooling_enabled.unwrap_or(false))
             .weight(text.weight.unwrap_or(100))
             .tier(text.tier.unwrap_or(0))

@@ -23,7 +23,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::{
     tcp,
     tls::{self, CasError},
-    upstream::{Place, Upstream, UpstreamError},
+    upstream::{Place, Speaks, Upstream, UpstreamError},
 };
 
 /// From the first packet to the end of the TLS handshake.
@@ -73,7 +73,9 @@ impl Dialer {
     pub(crate) fn new(upstream: &Upstream) -> Result<Self, DialerError> {
         let tls = match &upstream.place {
             Place::Tcp {
-                host, tls: true, ..
+                host,
+                speaks: Speaks::Https,
+                ..
             } => {
                 let name = ServerName::try_from(host.clone())
                     .map_err(|_| UpstreamError::Host(host.clone()))?;

@@ -8,6 +8,7 @@ use crate::{
     End,
     bindings::{Key, Wish},
     reconnect::Command,
+    upstream::is_tcp,
 };
 
 /// An endpoint as a program asks for it.
@@ -138,8 +139,9 @@ impl EndpointOptions {
         Self { spec }
     }
 
-    /// The wanted URL: `https://app.example.com`, `app.example.com`, or `http://` for a random one
-    /// over plain http.
+    /// The wanted URL: `https://app.example.com`, `app.example.com`, `http://` for a random one over plain http,
+    /// `tcp://:20022` for a port of the gateway, `tcp://` for any, or `tcp://db.internal:5432` for one that only
+    /// policies of the gateway get to.
     #[must_use]
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.spec.url = url.into();
@@ -188,7 +190,8 @@ impl EndpointOptions {
         self
     }
 
-    /// The HTTP version the service speaks; HTTP/1.1 unless set.
+    /// The HTTP version the service speaks; HTTP/1.1 unless set. Behind a `tcp://` URL it is always
+    /// [`Protocol::Tcp`].
     #[must_use]
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.spec.protocol = protocol;
@@ -236,6 +239,9 @@ impl EndpointOptions {
         )?;
         at_most(1024, "upstream", &forwards_to)?;
         spec.forwards_to = forwards_to;
+        if is_tcp(&spec.url) {
+            spec.protocol = Protocol::Tcp;
+        }
         Ok(spec)
     }
 }

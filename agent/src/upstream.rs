@@ -13,6 +13,9 @@ use crate::tls::{ConnectCas, Verify};
 /// | `host` | `http://host:80` |
 /// | `443`, `host:443`, `https://host` | `https://…:443` |
 /// | `unix:/run/app.sock` | HTTP over that socket |
+/// | `tcp://host:22` | bytes, whatever they say |
+///
+/// Behind a `tcp://` endpoint all that names no other scheme means bytes: `22` is `tcp://localhost:22`.
 ///
 /// ```
 /// use adit_agent::Upstream;
@@ -23,19 +26,36 @@ use crate::tls::{ConnectCas, Verify};
 pub struct Upstream {
     pub(crate) place: Place,
     pub(crate) verify: Verify,
+    /// What was written, if it says nothing of how to speak.
+    bare: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    Tcp { host: String, port: u16, tls: bool },
+    Tcp {
+        host: String,
+        port: u16,
+        speaks: Speaks,
+    },
     Unix(PathBuf),
+}
+
+/// How a service is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http,
+    Https,
+    /// Whatever the client says.
+    Bytes,
 }
 
 /// Why a text names no service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
     /// Nothing was written.
-    #[error("no upstream: write a port, host:port, an http:// or https:// URL, or unix:/path")]
+    #[error(
+        "no upstream: write a port, host:port, an http://, https:// or tcp:// URL, or unix:/path"
+    )]
     Empty,
     /// A scheme that is not served.
     #[error("{scheme}:// upstreams are not available: {hint}")]
@@ -45,6 +65,17 @@ pub enum UpstreamError {
         /// What to write instead.
         hint: &'static str,
     },
+    /// Bytes go to a port, and none was named.
+    #[error("\"{0}\" has no port: write host:port, as in localhost:22")]
+    NoPort(String),
+    /// HTTP behind an endpoint without it.
+    #[error("a tcp:// endpoint carries bytes, so its upstream is tcp://host:port, not {0}")]
+    NotBytes(String),
+    /// No HTTP behind an endpoint with it.
+    #[error(
+        "{0} is no upstream of an http endpoint: write http:// or https://, or give the endpoint a tcp:// url"
+    )]
+    NotHttp(String),
     /// An IPv6 address whose colons cannot be told from the port's.
     #[error("\"{0}\" is ambiguous: write an IPv6 address in brackets, [::1]:3000")]
     Brackets(String),
@@ -67,10 +98,34 @@ impl Upstream {
     /// # Errors
     /// When it names no service that can be forwarded to.
     pub fn parse(text: &str) -> Result<Self, UpstreamError> {
+        let text = text.trim();
+        let place = Place::parse(text)?;
+        let is_bare = matches!(place, Place::Tcp { .. }) && !text.contains("://");
         Ok(Self {
-            place: Place::parse(text.trim())?,
+            place,
             verify: Verify::No,
+            bare: is_bare.then(|| text.to_owned()),
         })
+    }
+
+    /// The same for an endpoint of this URL, in any form that [`EndpointOptions::url`](crate::EndpointOptions::url)
+    /// takes: behind `tcp://` a service is given bytes, and speaks HTTP behind all others.
+    ///
+    /// # Errors
+    /// When it is of the other kind.
+    pub fn for_url(self, url: &str) -> Result<Self, UpstreamError> {
+        match (is_tcp(url), &self.place, &self.bare) {
+            (_, Place::Unix(_), _) => Ok(self),
+            (true, Place::Tcp { .. }, Some(bare)) => Ok(Self {
+                place: Place::parse_after(Some("tcp"), bare)?,
+                ..self
+            }),
+            (is_tcp, Place::Tcp { speaks, .. }, _) => match (is_tcp, *speaks == Speaks::Bytes) {
+                (true, false) => Err(UpstreamError::NotBytes(self.to_string())),
+                (false, true) => Err(UpstreamError::NotHttp(self.to_string())),
+                _ => Ok(self),
+            },
+        }
     }
 
     /// Whether an `https://` service must show a certificate that the operating system trusts.
@@ -105,8 +160,12 @@ impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Unix(path) => write!(f, "unix:{}", path.display()),
-            Place::Tcp { host, port, tls } => {
-                let scheme = if *tls { "https" } else { "http" };
+            Place::Tcp { host, port, speaks } => {
+                let scheme = match speaks {
+                    Speaks::Http => "http",
+                    Speaks::Https => "https",
+                    Speaks::Bytes => "tcp",
+                };
                 match host.contains(':') {
                     true => write!(f, "{scheme}://[{host}]:{port}"),
                     false => write!(f, "{scheme}://{host}:{port}"),
@@ -126,38 +185,50 @@ impl Place {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(path);
         }
-        let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
-            None => (None, text),
-        };
-        let wants_tls = match scheme.as_deref() {
+        match text.split_once("://") {
+            Some((scheme, rest)) => Self::parse_after(Some(&scheme.to_ascii_lowercase()), rest),
+            None => Self::parse_after(None, text),
+        }
+    }
+
+    /// `rest`: what stands behind the scheme.
+    fn parse_after(scheme: Option<&str>, rest: &str) -> Result<Self, UpstreamError> {
+        let speaks = match scheme {
             None => None,
-            Some("http") => Some(false),
-            Some("https") => Some(true),
+            Some("http") => Some(Speaks::Http),
+            Some("https") => Some(Speaks::Https),
+            Some("tcp") => Some(Speaks::Bytes),
             Some(other) => return Err(not_served(other)),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if let Some(at) = rest.find(['/', '?', '#']) {
             return Err(UpstreamError::Rest(rest.get(at..).unwrap_or(rest).into()));
         }
-        let (host, port) = split(rest, scheme.is_none())?;
-        let port = match port {
-            Some(port) => parse_port(port)?,
-            None => {
-                if wants_tls == Some(true) {
-                    443
-                } else {
-                    80
-                }
-            }
+        let lone_port = matches!(speaks, None | Some(Speaks::Bytes));
+        let (host, port) = split(rest, lone_port)?;
+        let port = match (port, speaks) {
+            (Some(port), _) => parse_port(port)?,
+            (None, Some(Speaks::Https)) => 443,
+            (None, Some(Speaks::Bytes)) => return Err(UpstreamError::NoPort(rest.into())),
+            (None, _) => 80,
+        };
+        let by_port = match port {
+            443 => Speaks::Https,
+            _ => Speaks::Http,
         };
         let host = if host.is_empty() { "localhost" } else { host };
         Ok(Self::Tcp {
             host: host.into(),
             port,
-            tls: wants_tls.unwrap_or(port == 443),
+            speaks: speaks.unwrap_or(by_port),
         })
     }
+}
+
+/// Whether an endpoint's URL, in any form, is one without HTTP.
+pub(crate) fn is_tcp(url: &str) -> bool {
+    let scheme = url.trim_start().split_once("://");
+    scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("tcp"))
 }
 
 fn unix(path: &str) -> Result<Place, UpstreamError> {
@@ -172,8 +243,8 @@ fn unix(path: &str) -> Result<Place, UpstreamError> {
 fn not_served(scheme: &str) -> UpstreamError {
     let hint = match scheme {
         "file" => "run a web server over the directory and give its port",
-        "tcp" | "tls" => "this version forwards http and https services",
-        _ => "use http:// or https://",
+        "tls" => "this version forwards http, https and tcp services",
+        _ => "use http://, https:// or tcp://",
     };
     UpstreamError::Scheme {
         scheme: scheme.into(),
@@ -181,7 +252,7 @@ fn not_served(scheme: &str) -> UpstreamError {
     }
 }
 
-/// Host and port, each as written. A lone number is a port only where no scheme stands before it.
+/// Host and port, each as written. A lone number is a port, but not behind http:// and https://.
 fn split(text: &str, lone_port: bool) -> Result<(&str, Option<&str>), UpstreamError> {
     if let Some(bracketed) = text.strip_prefix('[') {
         let (host, after) = bracketed
@@ -242,6 +313,9 @@ mod tests {
             ("https://[2001:db8::1]", "https://[2001:db8::1]:443"),
             ("unix:/run/app.sock", "unix:/run/app.sock"),
             ("unix:///run/app.sock", "unix:/run/app.sock"),
+            ("tcp://h:22", "tcp://h:22"),
+            ("TCP://[::1]:443", "tcp://[::1]:443"),
+            ("tcp://22", "tcp://localhost:22"),
         ] {
             assert_eq!(
                 Upstream::parse(written).unwrap().to_string(),
@@ -253,10 +327,61 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back_as_itself() {
-        for text in ["3000", "host:443", "http://h:443", "[::1]:3000", "unix:/a"] {
+        for text in [
+            "3000",
+            "host:443",
+            "http://h:443",
+            "[::1]:3000",
+            "unix:/a",
+            "tcp://h:22",
+        ] {
             let upstream = Upstream::parse(text).unwrap();
-            assert_eq!(Upstream::parse(&upstream.to_string()).unwrap(), upstream);
+            let again = Upstream::parse(&upstream.to_string()).unwrap();
+            assert_eq!(again.place, upstream.place);
         }
+    }
+
+    #[test]
+    fn behind_a_tcp_endpoint_there_are_bytes() {
+        let fitted = |upstream: &str, url: &str| {
+            let fitted = Upstream::parse(upstream).unwrap().for_url(url);
+            fitted.map(|upstream| upstream.to_string())
+        };
+        for (written, means) in [
+            ("22", "tcp://localhost:22"),
+            (":22", "tcp://localhost:22"),
+            ("443", "tcp://localhost:443"),
+            ("db:5432", "tcp://db:5432"),
+            ("[::1]:22", "tcp://[::1]:22"),
+            ("tcp://h:22", "tcp://h:22"),
+            ("unix:/run/db.sock", "unix:/run/db.sock"),
+        ] {
+            for url in ["tcp://", "TCP://:20022", "tcp://db.internal:5432"] {
+                assert_eq!(
+                    fitted(written, url).as_deref(),
+                    Ok(means),
+                    "{written} {url}"
+                );
+            }
+        }
+        for (written, url, says) in [
+            ("http://h:80", "tcp://:20022", "not http://h:80"),
+            ("https://h", "tcp://", "not https://h:443"),
+            ("db", "tcp://", "\"db\" has no port"),
+            (
+                "tcp://h:22",
+                "https://app.example.com",
+                "give the endpoint a tcp:// url",
+            ),
+            ("tcp://h:22", "", "give the endpoint a tcp:// url"),
+        ] {
+            let error = fitted(written, url).unwrap_err().to_string();
+            assert!(error.contains(says), "{written} {url}: {error}");
+        }
+        assert_eq!(
+            fitted("22", "tcp.example.com").as_deref(),
+            Ok("http://localhost:22")
+        );
     }
 
     #[test]
@@ -264,7 +389,8 @@ mod tests {
         for (written, says) in [
             ("", "write a port"),
             ("file:///srv", "run a web server"),
-            ("tcp://h:22", "forwards http"),
+            ("tls://h:22", "forwards http"),
+            ("tcp://h", "\"h\" has no port"),
             ("gopher://h", "use http://"),
             ("::1:3000", "[::1]:3000"),
             ("[::1:3000", "brackets"),

@@ -275,7 +275,7 @@ impl Edge {
 
     /// The URL as people open it: with the listener's port where that is not the scheme's own.
     pub(crate) fn public_url(&self, url: &EndpointUrl) -> EndpointUrl {
-        if url.scheme == Scheme::Tcp || Endpoint::has_internal_url(url) {
+        if url.scheme == Scheme::Tcp || url.is_internal() {
             return url.clone();
         }
         let port = self
@@ -300,7 +300,7 @@ impl Edge {
                 );
             }
         }
-        if Endpoint::has_internal_url(&url) {
+        if url.is_internal() {
             // No listener leads to it.
             return match url.port {
                 Some(_) => Err("an internal endpoint has no port, leave it out".into()),

@@ -99,6 +99,14 @@ impl EndpointUrl {
         })
     }
 
+    /// Whether only policies of its gateway get there.
+    pub fn is_internal(&self) -> bool {
+        match &self.host {
+            HostPattern::Exact(host) | HostPattern::Wildcard(host) => is_internal(host.as_str()),
+            HostPattern::Random => false,
+        }
+    }
+
     /// The port where traffic arrives: the one given, or the scheme's default; `None` for a tcp endpoint without one.
     pub fn effective_port(&self) -> Option<u16> {
         self.port.or_else(|| self.scheme.default_port())
@@ -217,6 +225,11 @@ impl fmt::Display for HostPattern {
     }
 }
 
+/// Whether a canonical host is one that no client gets to.
+pub fn is_internal(host: &str) -> bool {
+    host.ends_with(".internal") || host == "internal"
+}
+
 fn split_port(text: &str) -> Result<(&str, Option<u16>), BadEndpointUrl> {
     let literal_end = text.rfind(']').map_or(0, |at| at + 1);
     let Some((_, behind)) = text.split_at_checked(literal_end) else {
@@ -275,6 +288,25 @@ mod tests {
         ] {
             assert_eq!(canonical(text), expected, "{text}");
             assert_eq!(canonical(expected), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_below_internal_are_for_policies() {
+        for (text, is) in [
+            ("https://x.internal", true),
+            ("tcp://DB.INTERNAL.:5432", true),
+            ("https://*.x.internal", true),
+            ("https://internal", true),
+            ("https://xinternal", false),
+            ("https://internal.example.com", false),
+            ("tcp://:22", false),
+        ] {
+            assert_eq!(
+                EndpointUrl::parse(text).unwrap().is_internal(),
+                is,
+                "{text}"
+            );
         }
     }
 

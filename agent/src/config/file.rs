@@ -79,7 +79,7 @@ pub(super) struct AgentText {
 #[serde(deny_unknown_fields)]
 pub(super) struct EndpointText {
     pub(super) name: String,
-    pub(super) url: Option<WebUrl>,
+    pub(super) url: Option<ServedUrl>,
     pub(super) bindings: Option<Vec<Binding>>,
     pub(super) description: Option<String>,
     pub(super) metadata: Option<String>,
@@ -258,9 +258,9 @@ pub(super) struct Cas(pub(super) ConnectCas);
 #[derive(Debug)]
 pub(super) struct ProtocolText(pub(super) Protocol);
 
-/// The URL of an http or https endpoint, in canonical form.
+/// The URL of an endpoint, in canonical form.
 #[derive(Debug)]
-pub(super) struct WebUrl(pub(super) String);
+pub(super) struct ServedUrl(pub(super) EndpointUrl);
 
 /// A text, a number, or `false`, where all that matters is that it is one of them.
 #[derive(Debug)]
@@ -350,11 +350,11 @@ read_from_text! {
         other => Err(format!("\"{other}\" is not http1 or http2")),
     };
     OrFalse: |_text| Ok(Self);
-    WebUrl: |text| {
+    ServedUrl: |text| {
         let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;
         match url.scheme {
-            Scheme::Http | Scheme::Https => Ok(Self(url.to_string())),
-            other => Err(format!("{other}:// endpoints are not available in this version: use https:// or http://")),
+            Scheme::Http | Scheme::Https | Scheme::Tcp => Ok(Self(url)),
+            Scheme::Tls => Err("tls:// endpoints are not available in this version: use https:// or tcp://".into()),
         }
     };
 }

@@ -96,9 +96,9 @@ fn a_mistake_has_its_place_and_a_caret() {
         "{upstream}"
     );
     let url =
-        refused("version: 3\nendpoints:\n  - {name: a, url: 'tcp://:22', upstream: {url: 22}}\n");
+        refused("version: 3\nendpoints:\n  - {name: a, url: 'tls://:22', upstream: {url: 22}}\n");
     assert!(
-        url.contains("adit.yaml:3:20") && url.contains("tcp:// endpoints are not available"),
+        url.contains("adit.yaml:3:20") && url.contains("tls:// endpoints are not available"),
         "{url}"
     );
 }
@@ -130,8 +130,15 @@ fn what_would_be_served_to_the_wrong_people_is_refused() {
             "version: 3\nendpoints: [{{name: a, upstream: {{url: 80}}, {more}}}]\n"
         ))
     };
-    assert!(endpoint("bindings: [internal]").contains("bindings: [public]"));
-    assert!(endpoint("bindings: []").contains("bindings: [public]"));
+    assert!(endpoint("bindings: [internal]").contains("needs a url below .internal"));
+    assert!(endpoint("bindings: [public], url: a.internal").contains("reached by policies only"));
+    for bindings in ["[]", "[kubernetes]", "[public, internal]"] {
+        let refused = endpoint(&format!("bindings: {bindings}"));
+        assert!(
+            refused.contains("only `bindings: [public]` and"),
+            "{refused}"
+        );
+    }
     assert!(endpoint("agent_tls_termination: {}").contains("not available"));
     assert!(
         endpoint(
@@ -144,6 +151,53 @@ fn what_would_be_served_to_the_wrong_people_is_refused() {
         refused("version: 3\nendpoints: [{name: a, upstream: {url: 80}}, {name: a, upstream: {url: 81}}]\n")
             .contains("the same name")
     );
+}
+
+#[test]
+fn a_tcp_endpoint_carries_bytes_and_has_no_requests() {
+    let endpoint = |more: &str| parse(&format!("version: 3\nendpoints: [{{name: a, {more}}}]\n"));
+    for (url, canonical) in [
+        ("tcp://:20022", "tcp://:20022"),
+        ("TCP://DB.internal:5432", "tcp://db.internal:5432"),
+    ] {
+        let config = endpoint(&format!("url: '{url}', upstream: {{url: 22}}")).unwrap();
+        let [only] = &config.endpoints[..] else {
+            panic!("{config:?}")
+        };
+        assert_eq!(only.upstream.to_string(), "tcp://localhost:22");
+        let spec = only.options.clone().into_spec(String::new()).unwrap();
+        assert_eq!(
+            (spec.url.as_str(), spec.protocol),
+            (canonical, Protocol::Tcp)
+        );
+    }
+    assert!(
+        endpoint("url: 'tcp://a.internal:1', bindings: [internal], upstream: {url: 22}").is_ok()
+    );
+    for (more, says) in [
+        (
+            "url: 'tcp://', upstream: {url: 'http://h'}",
+            "not http://h:80",
+        ),
+        (
+            "url: a.example.com, upstream: {url: 'tcp://h:22'}",
+            "give the endpoint a tcp:// url",
+        ),
+        (
+            "url: 'tcp://', upstream: {url: 22, protocol: http2}",
+            "upstream.protocol is for http",
+        ),
+        (
+            "url: 'tcp://', upstream: {url: 22}, traffic_policy: {on_http_request: [{actions: [{type: deny}]}]}",
+            "ERR_ADIT_2230",
+        ),
+    ] {
+        let refused = endpoint(more).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("endpoint \"a\": ") && refused.contains(says),
+            "{refused}"
+        );
+    }
 }
 
 #[test]

@@ -329,10 +329,46 @@ mod tests {
 
     use super::*;
 
+    /// A connection whose end is a break, as it is with TLS when nobody says goodbye.
+    struct Abrupt(tokio::io::DuplexStream);
+
+    impl AsyncRead for Abrupt {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.0).poll_read(cx, buf))?;
+            Poll::Ready(match buf.filled().len() > before {
+                true => Ok(()),
+                false => Err(io::ErrorKind::UnexpectedEof.into()),
+            })
+        }
+    }
+
+    impl AsyncWrite for Abrupt {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
     #[tokio::test]
     async fn a_lost_lane_is_no_end_for_a_stream_that_has_ended_its_own_half() {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let (gateway, _, drive) = lane(near, Side::Gateway);
+        let (gateway, _, drive) = lane(Abrupt(near), Side::Gateway);
         tokio::spawn(drive);
         let (_agent, mut incoming, drive) = lane(far, Side::Agent);
         let agent = tokio::spawn(drive);

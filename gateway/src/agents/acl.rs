@@ -8,8 +8,6 @@ use adit_policy::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-use crate::pools::endpoints::Endpoint;
-
 /// Patterns like `bind:*.example.com`, `bind:app.example.com`, `bind:https://app.example.com`, `bind:*.internal` or
 /// `bind:tcp://:20000-20010`. A URL is allowed if any of them matches. `bind:*` matches every host. A pattern without a
 /// scheme matches all that is found by its name: every http and https endpoint, and internal tcp ones. Public ports are
@@ -63,7 +61,7 @@ impl Pattern {
     fn allows(&self, url: &EndpointUrl) -> bool {
         let scheme = match self.scheme {
             Some(scheme) => scheme == url.scheme,
-            None => url.scheme != Scheme::Tcp || Endpoint::has_internal_url(url),
+            None => url.scheme != Scheme::Tcp || url.is_internal(),
         };
         let port = match (&self.ports, url.effective_port()) {
             (None, _) => true,
@@ -71,7 +69,7 @@ impl Pattern {
             (Some(_), None) => false,
         };
         let host = match self.host {
-            Hosts::Public => !Endpoint::has_internal_url(url),
+            Hosts::Public => !url.is_internal(),
             _ => self.host.covers(&url.host),
         };
         scheme && port && host

@@ -23,7 +23,7 @@ use crate::{
     edge::Edge,
     live::Why,
     pools::{
-        endpoints::{BindError, Endpoint},
+        endpoints::BindError,
         member::{AgentPolicy, Member, MemberSpec, Place},
         session::Session,
     },
@@ -435,7 +435,7 @@ impl Binds {
     ) -> Result<Policy, LoadError> {
         let read = || read_warned::<Document>(file, text);
         let (document, warnings) = scope::with_secrets(Arc::clone(env.secrets()), read)?;
-        document.check_for(asked.scheme, Endpoint::has_internal_url(asked))?;
+        document.check_for(asked.scheme, asked.is_internal())?;
         for warning in warnings {
             warn!(agent = %self.session.owner, "{warning}");
         }

@@ -10,7 +10,7 @@ use super::{
     binds::{not_allowed, refused},
     names::Asker,
 };
-use crate::{edge::Edge, pools::endpoints::Endpoint, tcp::Lease};
+use crate::{edge::Edge, tcp::Lease};
 
 /// Binds a tcp endpoint with `place`: at the port that was asked for, or at one of those that the access list allows. An
 /// internal endpoint has a port that nobody listens on, and so no lease.
@@ -96,7 +96,7 @@ fn check_range(edge: &Edge, asked: &EndpointUrl) -> Result<(), Refused> {
     };
     let port = asked.port.unwrap_or_default();
     match edge.ports.range() {
-        _ if Endpoint::has_internal_url(asked) || declared() => Ok(()),
+        _ if asked.is_internal() || declared() => Ok(()),
         Some(range) if range.contains(port) => Ok(()),
         Some(range) => Err(refused(
             RefusalCode::Url,

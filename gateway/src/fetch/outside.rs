@@ -6,7 +6,7 @@ use std::{
 };
 
 use adit_policy::{
-    endpoint_url::Scheme,
+    endpoint_url::{Scheme, is_internal},
     env::{FetchError, Purpose},
 };
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{Target, address, dial::dial, trust::Trust};
-use crate::{config, front::tls::TlsError, pools::endpoints::is_internal};
+use crate::{config, front::tls::TlsError};
 
 /// The way to servers outside.
 pub(crate) struct Outside {

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use adit_policy::{
-    Policy,
-    endpoint_url::{EndpointUrl, HostPattern},
-};
+use adit_policy::{Policy, endpoint_url::EndpointUrl};
 use arc_swap::{ArcSwap, Guard};
 use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
@@ -81,14 +78,6 @@ pub(crate) enum BindError {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Whether it has a URL that only policies of this gateway can use.
-    pub(crate) fn has_internal_url(url: &EndpointUrl) -> bool {
-        match &url.host {
-            HostPattern::Exact(host) | HostPattern::Wildcard(host) => is_internal(host.as_str()),
-            HostPattern::Random => false,
-        }
-    }
-
     /// One that only agents know.
     pub(super) fn of_agents(url: EndpointUrl, counts: Arc<Counts>, cores: usize) -> Self {
         Self {
@@ -120,11 +109,6 @@ impl Endpoint {
             pool: Arc::clone(&self.pool),
         }
     }
-}
-
-/// Whether only policies of this gateway get to a host.
-pub(crate) fn is_internal(host: &str) -> bool {
-    host.ends_with(".internal") || host == "internal"
 }
 
 fn id(url: &EndpointUrl) -> Arc<str> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use adit_policy::{
     canonical::Host,
-    endpoint_url::{EndpointUrl, HostPattern, Scheme},
+    endpoint_url::{EndpointUrl, HostPattern, Scheme, is_internal},
 };
 use rpds::HashTrieMapSync;
 
-use super::endpoints::{Endpoint, is_internal};
+use super::endpoints::Endpoint;
 
 /// All endpoints at one moment.
 ///

@@ -15,7 +15,7 @@ use serde_yaml::Value;
 use super::texts::Texts;
 use crate::{
     config::{self, Config, ConfigError, EndpointEntry},
-    pools::endpoints::{Declared, Endpoint},
+    pools::endpoints::Declared,
 };
 
 /// The operator's policies, each with what it was built from.
@@ -214,7 +214,7 @@ fn build(
         _ => return Ok(None),
     };
     document
-        .check_for(url.scheme, Endpoint::has_internal_url(&url))
+        .check_for(url.scheme, url.is_internal())
         .map_err(|misplaced| ConfigError::Endpoint {
             url: url.to_string(),
             misplaced,

@@ -8,8 +8,6 @@ use adit_policy::{
     endpoint_url::{EndpointUrl, HostPattern, Scheme},
 };
 
-use crate::pools::endpoints::Endpoint;
-
 /// The URL with the gateway's host, if it is one of tcp and has none.
 pub(crate) fn with_host(url: EndpointUrl, domain: &Host) -> EndpointUrl {
     match (url.scheme, &url.host) {
@@ -27,7 +25,7 @@ pub(crate) fn with_host(url: EndpointUrl, domain: &Host) -> EndpointUrl {
 /// Why there can be no such endpoint.
 pub(crate) fn place(url: EndpointUrl, domain: &Host) -> Result<EndpointUrl, String> {
     let url = with_host(url, domain);
-    if Endpoint::has_internal_url(&url) {
+    if url.is_internal() {
         return match url.port {
             Some(_) => Ok(url),
             None => Err(format!(

@@ -12,7 +12,7 @@ use adit_policy::endpoint_url::{EndpointUrl, Scheme};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::PortRange, core::Arriving, front::accept, pools::endpoints::Endpoint};
+use crate::{config::PortRange, core::Arriving, front::accept};
 
 /// The ports of a gateway.
 pub(crate) struct Ports {
@@ -172,7 +172,7 @@ impl Ports {
 
 /// The port on which an endpoint alone is listened for.
 fn own_port(url: &EndpointUrl) -> Option<u16> {
-    let public = url.scheme == Scheme::Tcp && !Endpoint::has_internal_url(url);
+    let public = url.scheme == Scheme::Tcp && !url.is_internal();
     url.port.filter(|_| public)
 }
 
