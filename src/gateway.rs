@@ -25,9 +25,9 @@ Examples:
   adit gateway check gateway.yaml           is it right?
   adit gateway --config gateway.yaml        run
 
-A change of gateway.yaml, of a policy file or of a secret is noticed, and SIGHUP reads them again too: all policies are
-swapped at once, and no connection is touched. With a mistake in any of them the policies in use stay, and the
-log says why. Other settings than policies are applied by a restart; the log names those that wait for one.
+A change of gateway.yaml, or of a file it names (a policy, a certificate, a secret), is noticed, and SIGHUP reads them
+again too: all of it is swapped at once, and no connection is touched. With a mistake in any of them everything stays
+as it was, and the log says why. listen, domain, data_dir and tls.local_ca wait for a restart; the log names them.
 
 With listen.admin, GET /health there says how the gateway is, and GET /metrics has its counters.
 

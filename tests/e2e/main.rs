@@ -59,6 +59,8 @@ mod policy_requests;
 mod policy_responses;
 mod policy_update;
 mod reload;
+mod reload_certificates;
+mod reload_gateway;
 mod reuse;
 mod revocation;
 mod revocation_logins;

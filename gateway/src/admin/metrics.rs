@@ -25,6 +25,7 @@ pub(super) fn metrics(edge: &Edge) -> String {
     page.sample("adit_uptime_seconds", &[], edge.started.elapsed().as_secs());
     traffic(&mut page, edge);
     policies(&mut page, edge);
+    certificates(&mut page, edge);
     limits(&mut page, edge);
     mirrors(&mut page, edge);
     page.0
@@ -120,19 +121,19 @@ fn policies(page: &mut Page, edge: &Edge) {
     let status = edge.policies.load();
     page.counter(
         "adit_policy_reloads_total",
-        "Reloads of the configuration's policies; a refused one changes nothing.",
+        "Reloads of the configuration; a refused one changes nothing.",
     );
     for (outcome, count) in [("applied", status.applied), ("refused", status.refused)] {
         page.sample("adit_policy_reloads_total", &[("outcome", outcome)], count);
     }
     page.gauge(
         "adit_policy_ok",
-        "1 if the policies in use are those of the files, 0 if the files have a mistake.",
+        "1 if what is in use is what the files say, 0 if the files have a mistake.",
     );
     page.sample("adit_policy_ok", &[], u8::from(status.error.is_none()));
     page.gauge(
         "adit_policy_loaded_timestamp_seconds",
-        "When the policies in use came into use.",
+        "When the configuration in use came into use.",
     );
     let loaded = status.loaded_at.duration_since(UNIX_EPOCH);
     page.sample(
@@ -140,6 +141,22 @@ fn policies(page: &mut Page, edge: &Edge) {
         &[],
         loaded.unwrap_or_default().as_secs(),
     );
+}
+
+fn certificates(page: &mut Page, edge: &Edge) {
+    page.gauge(
+        "adit_certificate_not_after_timestamp_seconds",
+        "When a certificate of the configuration ends.",
+    );
+    for expiry in edge.certificates.expiries() {
+        let file = expiry.file.display().to_string();
+        let ends = expiry.not_after.duration_since(UNIX_EPOCH);
+        page.sample(
+            "adit_certificate_not_after_timestamp_seconds",
+            &[("file", &file)],
+            ends.unwrap_or_default().as_secs(),
+        );
+    }
 }
 
 fn limits(page: &mut Page, edge: &Edge) {

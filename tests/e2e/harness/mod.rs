@@ -15,6 +15,7 @@
 //! - [`stage`]: all of these set up to judge requests by hand; [`siege`]: the same to be flooded
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
+//! - [`regulars`]: clients that notice every failure and every connection that is closed
 //! - [`operator`]: questions to the admin listener
 //! - [`OidcProvider`], [`glewlwyd`]: identity providers; [`Browser`]: what a person has, without JavaScript; [`chromium`]: with it
 //! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
@@ -43,6 +44,7 @@ pub(crate) mod provider;
 mod public;
 pub(crate) mod raw;
 mod raw_service;
+pub(crate) mod regulars;
 pub(crate) mod relay;
 mod service;
 pub(crate) mod siege;
