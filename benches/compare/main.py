@@ -14,6 +14,7 @@ from pathlib import Path
 
 import budgets
 import bulk
+import endpoints
 import load
 import login
 import nginx
@@ -25,7 +26,8 @@ from procs import Lab, NotReady
 from results import Results
 from tools import HERE, Missing, Tools, default_bin_dir
 
-SECTIONS = (*(section.name for section in load.LOADS), "bulk", "first-byte", "idle-agents", "idle-clients", "logins")
+SECTIONS = (*(section.name for section in load.LOADS), "bulk", "first-byte", "idle-agents", "idle-clients", "endpoints",
+            "logins")
 
 
 def main() -> int:
@@ -69,12 +71,14 @@ def run(options: argparse.Namespace, lab: Lab, tools: Tools, results: Results) -
         ("first-byte", lambda: tunnel.first_byte(lab, tools, origin_port, options.attempts)),
         ("idle-agents", lambda: tunnel.idle_agents(lab, tools, options.agents)),
         ("idle-clients", lambda: tunnel.idle_clients(lab, tools, origin_port, options.clients)),
+        ("endpoints", lambda: endpoints.measure(
+            lab, tools, origin_port, options.endpoints, options.rounds, options.seconds)),
         ("logins", lambda: login.measure(lab, tools, origin_port, options.logins)),
     ):
         if name in options.sections:
             try:
                 setattr(results, name.replace("-", "_"), measure())
-            except (Missing, NotReady, OSError) as reason:
+            except (Missing, NotReady, load.Broken, OSError) as reason:
                 results.skipped[name] = str(reason)
             lab.stop(*(child for child in reversed(lab.children) if child is not origin))
 
@@ -127,13 +131,14 @@ def parse_arguments() -> argparse.Namespace:
     options.systems = [name for name in systems.STARTERS if name in wanted] or list(systems.STARTERS)
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1 if options.quick else 4)
-    options.bulk_megabytes, options.attempts, options.agents, options.clients, options.logins = (
-        (20, 2, 50, 200, 100) if options.quick else (200, 5, 1000, 5000, 3000))
+    options.bulk_megabytes, options.attempts, options.agents, options.clients, options.logins, options.endpoints = (
+        (20, 2, 50, 200, 100, 500) if options.quick else (200, 5, 1000, 5000, 3000, 10000))
     return options
 
 
 def settings(options: argparse.Namespace) -> dict:
-    names = ("rounds", "seconds", "quick", "sections", "systems", "bulk_megabytes", "attempts", "agents", "clients", "logins")
+    names = ("rounds", "seconds", "quick", "sections", "systems", "bulk_megabytes", "attempts", "agents", "clients", "logins",
+             "endpoints")
     return {name: getattr(options, name) for name in names} | {"build": options.bin_dir.resolve().name}
 
 

@@ -4,6 +4,7 @@ import load
 import login
 import tunnel
 from budgets import judge
+from endpoints import Endpoints
 from results import Results
 from systems import LABELS
 
@@ -22,6 +23,8 @@ def markdown(results: Results) -> str:
         parts.append(first_byte_table(results.first_byte))
     if results.idle_agents or results.idle_clients:
         parts.append(memory_table(results))
+    if results.endpoints:
+        parts.append(endpoints_table(results.endpoints))
     if results.logins:
         parts.append(login_table(results.logins))
     parts.append(budget_table(results))
@@ -124,6 +127,20 @@ def memory_table(results: Results) -> str:
             rows.append([f"{idle.count:,} × idle {what}", f"{idle.before_kb / 1024:.1f}",
                          f"{idle.after_kb / 1024:.1f}", f"{idle.kb_each():.1f}"])
     return grid("### Memory of the gateway", ["", "before MB", "with them MB", "KB each"], rows)
+
+
+def endpoints_table(results: list[Endpoints]) -> str:
+    rows = [[
+        f"{result.count:,}", f"{result.bind_seconds:.2f}", f"{result.count / max(result.bind_seconds, 0.001):,.0f}",
+        f"{result.start_seconds:.1f}", f"{result.gateway_before_kb / 1024:.1f}", f"{result.gateway_after_kb / 1024:.1f}",
+        f"{result.gateway_kb_each():.1f}", f"{result.agent_kb / 1024:.1f}",
+        f"{load.median(result.runs, 'cpu_us'):.1f}", f"{load.median(result.runs, 'p99_ms'):.2f}",
+    ] for result in results]
+    return grid(
+        "### Endpoints of one agent, and tiny requests to one of them",
+        ["endpoints", "bind s", "binds/s", "from start s", "gateway MB before", "after", "KB each", "agent MB", "CPU µs/req",
+         "p99 ms"],
+        rows)
 
 
 def login_table(found: login.Logins) -> str:

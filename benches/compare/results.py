@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 import load
 from bulk import Bulk
+from endpoints import Endpoints
 from login import Logins
 from tunnel import FirstByte, Idle
 
@@ -19,6 +20,7 @@ class Results:
     first_byte: FirstByte | None = None
     idle_agents: Idle | None = None
     idle_clients: Idle | None = None
+    endpoints: list[Endpoints] = field(default_factory=list)
     logins: Logins | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     """What was left out, and why: a missing peer is a word in the report, not a failure."""
@@ -32,7 +34,7 @@ class Results:
 
     def adit_failed(self) -> bool:
         """Whether Adit itself could not be measured, in part or as a whole."""
-        own_sections = {"adit", "first-byte", "idle-agents", "idle-clients", "logins"}
+        own_sections = {"adit", "first-byte", "idle-agents", "idle-clients", "endpoints", "logins"}
         runs = [run for section in self.loads.values() for run in section.get("adit", [])]
         return bool(own_sections & set(self.skipped)) or not all(run.counts() for run in runs)
 

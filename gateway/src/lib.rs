@@ -30,6 +30,8 @@
 mod admin;
 mod agents;
 mod awaited;
+#[doc(hidden)]
+pub mod bench;
 pub mod config;
 mod core;
 mod counts;
