@@ -18,9 +18,8 @@ impl Routes {
     pub fn of(urls: impl IntoIterator<Item = String>) -> Result<Self, BadEndpointUrl> {
         let urls = urls.into_iter().map(|url| EndpointUrl::parse(&url));
         let declared = urls.map(|url| url.map(declared));
-        Ok(Self(Endpoints::declare(
-            declared.collect::<Result<_, _>>()?,
-        )))
+        let declared = declared.collect::<Result<_, _>>()?;
+        Ok(Self(Endpoints::declare(declared, 1)))
     }
 
     /// Whether a request for an https host finds its endpoint: one look at the table of the moment.
