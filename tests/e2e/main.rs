@@ -46,6 +46,7 @@ mod identity_jwt;
 mod identity_providers;
 mod isolation;
 mod limits;
+mod mirror;
 mod pages;
 mod policy;
 mod policy_bodies;
