@@ -48,6 +48,19 @@ class Run:
         return self.requests > 0 and self.not_2xx == 0 and self.socket_errors == 0
 
 
+@dataclass
+class Figures:
+    """What wrk found, as wrk_report.lua prints it."""
+
+    requests: int
+    duration_us: int
+    p50_us: int
+    p99_us: int
+    longest_us: int
+    not_2xx: int
+    socket_errors: int
+
+
 Runs = dict[str, list[Run]]
 
 
@@ -76,29 +89,34 @@ def measure(load: Load, systems: list[System], tools: Tools, rounds: int, second
 
 def run_once(load: Load, system: System, tools: Tools, seconds: int) -> Run:
     before = system.cpu_seconds()
-    requests, duration_us, p50_us, p99_us, not_2xx, socket_errors = wrk(load, system, tools, seconds)
+    found = wrk(load, system, tools, seconds)
     spent = {role: after - before[role] for role, after in system.cpu_seconds().items()}
-    per_request = {role: cpu * 1e6 / max(requests, 1) for role, cpu in spent.items()}
+    per_request = {role: cpu * 1e6 / max(found.requests, 1) for role, cpu in spent.items()}
     return Run(
-        requests=requests, requests_per_second=requests * 1e6 / duration_us,
-        p50_ms=p50_us / 1000, p99_ms=p99_us / 1000,
+        requests=found.requests, requests_per_second=found.requests * 1e6 / found.duration_us,
+        p50_ms=found.p50_us / 1000, p99_ms=found.p99_us / 1000,
         cpu_us=sum(per_request.values()), cpu_us_by_process=per_request,
-        rss_mb=system.rss_mb(), not_2xx=not_2xx, socket_errors=socket_errors,
+        rss_mb=system.rss_mb(), not_2xx=found.not_2xx, socket_errors=found.socket_errors,
     )
 
 
-def wrk(load: Load, system: System, tools: Tools, seconds: int) -> list[int]:
-    """Requests, microseconds, p50, p99, answers that are not 2xx, socket errors."""
+def wrk(load: Load, system: System, tools: Tools, seconds: int) -> Figures:
     done = subprocess.run([
         str(tools.wrk()), "-t1", f"-c{load.connections}", f"-d{seconds}s", "-s", str(HERE / "wrk_report.lua"),
         "-H", f"Host: {system.host}", "-H", f"Authorization: {client.AUTHORIZATION}",
         f"http://127.0.0.1:{system.port}{load.path}",
     ], capture_output=True, text=True)
-    line = next((line for line in done.stdout.splitlines() if line.startswith("BENCH ")), None)
-    if line is None:
+    found = figures(done)
+    if found is None:
         dead = [f"{child.name} ended: {child.tail()}" for child in system.children if not child.alive()]
         raise Broken("; ".join([f"wrk: {done.stderr.strip() or done.stdout.strip()}", *dead]))
-    return [int(word) for word in line.split()[1:]]
+    return found
+
+
+def figures(done: subprocess.CompletedProcess) -> Figures | None:
+    """The line of wrk_report.lua, if wrk got as far."""
+    line = next((line for line in done.stdout.splitlines() if line.startswith("BENCH ")), None)
+    return line and Figures(*(int(word) for word in line.split()[1:]))
 
 
 def median(runs: list, figure: str) -> float:

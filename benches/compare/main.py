@@ -22,12 +22,13 @@ import procfs
 import report
 import systems
 import tunnel
+import upheaval
 from procs import Lab, NotReady
 from results import Results
 from tools import HERE, Missing, Tools, default_bin_dir
 
 SECTIONS = (*(section.name for section in load.LOADS), "bulk", "first-byte", "idle-agents", "idle-clients", "endpoints",
-            "logins")
+            "logins", "upheavals")
 
 
 def main() -> int:
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace, lab: Lab, tools: Tools, results: Results) -
         ("endpoints", lambda: endpoints.measure(
             lab, tools, origin_port, options.endpoints, options.rounds, options.seconds)),
         ("logins", lambda: login.measure(lab, tools, origin_port, options.logins)),
+        ("upheavals", lambda: upheaval.measure(lab, tools, origin_port)),
     ):
         if name in options.sections:
             try:

@@ -3,6 +3,7 @@
 import load
 import login
 import tunnel
+import upheaval
 from budgets import judge
 from endpoints import Endpoints
 from results import Results
@@ -27,6 +28,8 @@ def markdown(results: Results) -> str:
         parts.append(endpoints_table(results.endpoints))
     if results.logins:
         parts.append(login_table(results.logins))
+    if results.upheavals:
+        parts.append(upheaval_table(results.upheavals))
     parts.append(budget_table(results))
     if results.skipped:
         parts.append("\n".join(f"- skipped {what}: {why}" for what, why in results.skipped.items()))
@@ -146,6 +149,17 @@ def endpoints_table(results: list[Endpoints]) -> str:
 def login_table(found: login.Logins) -> str:
     return grid(f"### Logins through `openid-connect` ({found.count:,}, eight browsers)", ["", "per second", "gateway CPU µs each"],
                 [["away to the provider, back with a code, session begun", f"{found.per_second:,.0f}", f"{found.gateway_us_each:,.0f}"]])
+
+
+def upheaval_table(upheavals: list[upheaval.Upheaval]) -> str:
+    rows = [
+        [one.name, f"{one.requests:,}", f"{one.p50_ms:.2f}", f"{one.p99_ms:.2f}", f"{one.longest_ms:.0f}", f"{one.failed}"]
+        for one in upheavals
+    ]
+    return grid(
+        f"### While the fleet changes: three agents, {upheaval.CONNECTIONS} connections, {upheaval.SECONDS} s",
+        ["", "requests", "p50 ms", "p99 ms", "longest ms", "failed"],
+        rows)
 
 
 def budget_table(results: Results) -> str:

@@ -7,6 +7,7 @@ from bulk import Bulk
 from endpoints import Endpoints
 from login import Logins
 from tunnel import FirstByte, Idle
+from upheaval import Upheaval
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Results:
     idle_clients: Idle | None = None
     endpoints: list[Endpoints] = field(default_factory=list)
     logins: Logins | None = None
+    upheavals: list[Upheaval] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """What was left out, and why: a missing peer is a word in the report, not a failure."""
 
@@ -34,9 +36,10 @@ class Results:
 
     def adit_failed(self) -> bool:
         """Whether Adit itself could not be measured, in part or as a whole."""
-        own_sections = {"adit", "first-byte", "idle-agents", "idle-clients", "endpoints", "logins"}
+        own_sections = {"adit", "first-byte", "idle-agents", "idle-clients", "endpoints", "logins", "upheavals"}
         runs = [run for section in self.loads.values() for run in section.get("adit", [])]
-        return bool(own_sections & set(self.skipped)) or not all(run.counts() for run in runs)
+        failed = any(one.failed for one in self.upheavals)
+        return failed or bool(own_sections & set(self.skipped)) or not all(run.counts() for run in runs)
 
     def as_json(self) -> dict:
         return asdict(self)
