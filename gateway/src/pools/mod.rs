@@ -19,5 +19,7 @@ mod roster;
 pub(crate) mod routes;
 pub(crate) mod session;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod testing;
 mod weights;
