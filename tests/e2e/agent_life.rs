@@ -152,7 +152,7 @@ async fn a_silent_session_is_replaced_and_a_live_one_is_not() {
     assert_eq!(refused.wait_exit().await.code(), Some(2));
     let said = refused.output();
     assert!(
-        said.contains("another agent serves this URL") && said.contains("ERR_ADIT_334"),
+        said.contains("the agent `tester` serves this URL") && said.contains("ERR_ADIT_334"),
         "{said}"
     );
     assert_eq!(

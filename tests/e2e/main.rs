@@ -59,6 +59,7 @@ mod policy_passwords;
 mod policy_requests;
 mod policy_responses;
 mod policy_update;
+mod pool_load;
 mod reload;
 mod reload_certificates;
 mod reload_gateway;
