@@ -26,10 +26,15 @@ pub struct Pool {
     pub retries: u32,
     /// How many retries there may be beside first tries, so that a service in trouble is not drowned.
     pub retry_budget: RetryBudget,
-    /// The longest wait of one try for the head of the response. Default: `limits.upstream_timeout`.
+    /// The longest try, from the choice of a member to the head of its response; the time that the client takes for its
+    /// body does not count. Then another member is tried if the request may be repeated, else 504. With HTTP/2 to the
+    /// service (gRPC) also the longest silence within a response. Default: `limits.upstream_timeout`.
     pub try_timeout: Option<GoDuration>,
-    /// The longest wait of all tries together for the head of the response; then 504. Default: none.
+    /// The longest time for all tries together, measured in the same way; then 504. Default: none.
     pub timeout: Option<GoDuration>,
+    /// Responses with one of these statuses are not sent on while another member may be asked instead: for requests that
+    /// may be repeated, within `retries` and the budget. Default: none.
+    pub retry_statuses: Vec<u16>,
     /// When a member is left out for a while because it fails.
     pub eject: Eject,
 }
@@ -110,6 +115,7 @@ impl Default for Pool {
             retry_budget: RetryBudget::default(),
             try_timeout: None,
             timeout: None,
+            retry_statuses: Vec::new(),
             eject: Eject::default(),
         }
     }

@@ -21,7 +21,7 @@ use super::{
     error_forms::grpc_status,
     errors::ErrorPage,
     exchange::{Exchange, Instead},
-    route,
+    retry, route,
 };
 use crate::{
     edge::Edge,
@@ -75,6 +75,7 @@ pub(super) async fn fail(
     }
     if session.response_written().is_some() {
         // Part of a response is out: the client must see that it is cut short, and what there is of it.
+        ended::say_goodbye(session, exchange).await;
         session.shutdown().await;
         return outcome(0);
     }
@@ -92,7 +93,8 @@ pub(super) async fn fail(
     let instead = exchange
         .instead
         .take()
-        .unwrap_or_else(|| Instead::Page(page(exchange, error)));
+        .or_else(|| exchange.tries.page.take().map(Instead::Page))
+        .unwrap_or_else(|| Instead::Page(retry::page(exchange, error)));
     if let (Instead::Page(page), Some(routed)) = (&instead, &exchange.routed) {
         info!(endpoint = %routed.endpoint.url, status = page.status.as_u16(), cause = %error, "{}", page.title);
     }
@@ -121,7 +123,11 @@ async fn close(session: &mut Session, closing: Closing) {
 
 /// What a client is told of an error.
 pub(super) fn page(exchange: &Exchange, error: &Error) -> ErrorPage {
-    let forwards_to = exchange.dial.as_ref().map_or("", |dial| dial.forwards_to());
+    let dial = exchange.dial.as_ref();
+    if dial.is_some_and(|dial| dial.is_late()) {
+        return ErrorPage::timeout();
+    }
+    let forwards_to = dial.map_or("", |dial| dial.forwards_to());
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => ErrorPage::body_too_slow(),
         (ErrorSource::Downstream, _) => ErrorPage::bad_request("the request's body is malformed"),

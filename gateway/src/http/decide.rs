@@ -53,9 +53,8 @@ pub(super) async fn member(
     if let Some(member) = next_member(exchange) {
         return Ok(member);
     }
-    let page = match (exchange.instead.take(), &exchange.dial) {
-        (Some(Instead::Page(page)), _) => page,
-        (_, Some(dial)) => ErrorPage::of_dial(dial),
+    let page = match (exchange.instead.take(), exchange.tries.page.take()) {
+        (Some(Instead::Page(page)), _) | (_, Some(page)) => page,
         (_, None) => ErrorPage::no_agent(),
     };
     match walk(Step::Failed(page), edge, session, exchange).await {
@@ -122,6 +121,7 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
     let Some(Chosen { member, .. }) = endpoint.pool.choose(&ask) else {
         return Step::Failed(match exchange.is_forwarded() {
             true => ErrorPage::offline(&endpoint.url),
+            false if endpoint.pool.is_unfit() => ErrorPage::unfit(),
             false => ErrorPage::no_agent(),
         });
     };

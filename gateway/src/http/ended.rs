@@ -124,11 +124,13 @@ pub(super) async fn tell(session: &mut Session, exchange: &mut Exchange, why: Wh
             0
         }
         Some(StatusCode::SWITCHING_PROTOCOLS) => {
-            let between = exchange.frames.as_ref().is_some_and(Frames::is_between);
-            if between {
-                let frame = Bytes::from(websocket::close_frame(&why.to_string()));
-                drop(session.as_mut().write_response_body(frame, true).await);
-            }
+            close(
+                session,
+                exchange,
+                websocket::POLICY_VIOLATION,
+                &why.to_string(),
+            )
+            .await;
             session.shutdown().await;
             0
         }
@@ -140,6 +142,23 @@ pub(super) async fn tell(session: &mut Session, exchange: &mut Exchange, why: Wh
     FailToProxy {
         error_code,
         can_reuse_downstream: false,
+    }
+}
+
+/// The service is lost. The client of a WebSocket is told, so that it need not wait for a time-out of its own.
+pub(super) async fn say_goodbye(session: &mut Session, exchange: &Exchange) {
+    let written = session.response_written().map(|written| written.status);
+    if written == Some(StatusCode::SWITCHING_PROTOCOLS) {
+        let reason = "the service is gone";
+        close(session, exchange, websocket::GOING_AWAY, reason).await;
+    }
+}
+
+/// Sends a close frame if one may stand here.
+async fn close(session: &mut Session, exchange: &Exchange, code: [u8; 2], reason: &str) {
+    if exchange.frames.as_ref().is_some_and(Frames::is_between) {
+        let frame = Bytes::from(websocket::close_frame(code, reason));
+        drop(session.as_mut().write_response_body(frame, true).await);
     }
 }
 

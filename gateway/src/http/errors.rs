@@ -147,6 +147,26 @@ impl ErrorPage {
         )
     }
 
+    /// The same after several members were tried.
+    pub(super) fn nobody_in_time(tries: usize) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            3008,
+            format!("none of {tries} tries was answered in time"),
+            "The service is overloaded or cut off. Try again in a moment.",
+        )
+    }
+
+    /// There are agents, and none of them can serve.
+    pub(super) fn unfit() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            3210,
+            "no agent of this address can serve at the moment",
+            "Their services are down, or failed too often just now. Try again in a moment; if they are yours, look at their logs.",
+        )
+    }
+
     /// The service, or the agent before it, broke off before it answered.
     pub(super) fn broken(forwards_to: &str) -> Self {
         let service = service(forwards_to);

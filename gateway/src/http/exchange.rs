@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{
     errors::ErrorPage, log, mirror::Mirroring, request_body::Kept, response_body::Rewriting,
-    traceparent::TraceId, upstream::Dial, websocket::Frames,
+    traceparent::TraceId, tries::Tries, upstream::Dial, websocket::Frames,
 };
 use crate::{
     edge::Edge,
@@ -39,8 +39,10 @@ pub(crate) struct Exchange {
     /// Its place on its connection, until all work for it has ended.
     pub(super) place: Option<Place>,
     pub(super) routed: Option<Routed>,
-    /// Members that could not be reached.
+    /// Members that are not asked again.
     pub(super) tried: Vec<u64>,
+    /// What became of the tries so far.
+    pub(super) tries: Tries,
     /// The connection to the member in use.
     pub(super) dial: Option<Arc<Dial>>,
     /// Its share of the member's work.
@@ -162,6 +164,7 @@ impl Exchange {
             place: None,
             routed: None,
             tried: Vec::new(),
+            tries: Tries::default(),
             dial: None,
             flight: None,
             body: None,

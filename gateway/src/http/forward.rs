@@ -98,6 +98,7 @@ pub(super) async fn fall_back(
         log::layer_ended(&mut layer, outcome);
     }
     exchange.dial = None;
+    exchange.tries.go_elsewhere();
     let Before {
         serving,
         member,

@@ -11,6 +11,7 @@
 //! - [`cookies`]: whose they are
 //! - [`request_body`], [`response_body`]: bodies that policies read and change
 //! - [`upstream`]: a stream to an agent as a connection that Pingora can use
+//! - [`retry`]: what becomes of a try that failed; [`tries`]: what an exchange has tried, and how long it may
 //! - [`ended`]: exchanges that the gateway ends before their time; [`interruptible`], [`websocket`]: how they notice
 //! - [`serving`]: Pingora's server, one after the other as limits change
 //! - [`errors`]: pages for what goes wrong; [`answer`]: writing them
@@ -40,11 +41,13 @@ mod request_body;
 mod request_phase;
 mod response_body;
 mod response_phase;
+mod retry;
 mod route;
 mod serving;
 mod spelling;
 mod told;
 mod traceparent;
+mod tries;
 mod upstream;
 mod view;
 mod websocket;

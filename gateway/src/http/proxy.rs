@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, header};
-use pingora_core::{Error, ErrorSource, ErrorType, Result, upstreams::peer::HttpPeer};
+use pingora_core::{Error, ErrorType, Result, upstreams::peer::HttpPeer};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use super::{
     exchange::{Exchange, Instead},
     log, mirror,
     response_body::{self, has_no_body},
-    response_phase, route,
+    response_phase, retry, route,
     upstream::Upstreams,
 };
 use crate::{edge::Edge, front::io::connection, live::Live};
@@ -106,7 +106,15 @@ impl ProxyHttp for Proxy {
         }
         ended::may_go_on(exchange)?;
         match decide::member(&self.edge, session, exchange).await {
-            Ok(member) => Ok(self.upstreams.peer(member, exchange, upgrade)),
+            Ok(member) => {
+                if let Some(routed) = &exchange.routed {
+                    let pool = &routed.serving.pool;
+                    if exchange.tries.begin(&pool.settings()) {
+                        pool.budget.first_try(exchange.began);
+                    }
+                }
+                Ok(self.upstreams.peer(member, exchange, upgrade))
+            }
             Err(instead) => {
                 exchange.instead = Some(instead);
                 Err(Error::explain(
@@ -123,13 +131,9 @@ impl ProxyHttp for Proxy {
         _: &mut Session,
         _: &HttpPeer,
         exchange: &mut Exchange,
-        mut error: Box<Error>,
+        error: Box<Error>,
     ) -> Box<Error> {
-        if let Some(member) = exchange.member().map(|member| member.id) {
-            exchange.tried.push(member);
-        }
-        error.set_retry(true);
-        error
+        retry::not_connected(exchange, error)
     }
 
     /// What policies may see and a service may not.
@@ -150,12 +154,16 @@ impl ProxyHttp for Proxy {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
         if let (true, Some(dial)) = (end, &exchange.dial) {
+            if dial.is_timed() && !session.as_mut().is_body_empty() {
+                exchange.tries.body_has_come();
+                dial.had_body();
+            }
             dial.request_ended();
         }
         if let Some(listed) = &exchange.listed {
@@ -189,6 +197,12 @@ impl ProxyHttp for Proxy {
             return Err(Error::explain(
                 ErrorType::InvalidHTTPHeader,
                 "the service switches to a protocol that nobody asked for",
+            ));
+        }
+        if retry::answered(session, response, exchange) {
+            return Err(Error::explain(
+                ErrorType::Custom("retried"),
+                "another member is asked for a better answer",
             ));
         }
         if let Some(dial) = &exchange.dial
@@ -273,49 +287,23 @@ impl ProxyHttp for Proxy {
     async fn response_trailer_filter(
         &self,
         session: &mut Session,
-        _: &mut HeaderMap,
+        trailers: &mut HeaderMap,
         exchange: &mut Exchange,
     ) -> Result<Option<Bytes>> {
+        retry::trailed(trailers, exchange);
         Ok(response_body::end(exchange, session).await)
     }
 
-    /// Another try on a fresh stream when a reused one had been closed by its service meanwhile.
+    /// The try has failed on its way.
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
         session: &mut Session,
-        mut error: Box<Error>,
+        error: Box<Error>,
         exchange: &mut Exchange,
-        reused: bool,
+        pooled: bool,
     ) -> Box<Error> {
-        if exchange.ended().is_some() {
-            error.set_retry(false);
-            return error;
-        }
-        let unspoiled =
-            !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
-        if unspoiled && *error.esource() == ErrorSource::Upstream && exchange.can_fall_back() {
-            // Whatever the method: the policy that forwarded it says that something else is to serve it then.
-            let page = answer::page(exchange, &error);
-            exchange.instead = Some(Instead::Page(page));
-            if let Some(routed) = &mut exchange.routed {
-                routed.member = None;
-            }
-            error.set_retry(true);
-            return error;
-        }
-        let repeatable = unspoiled && session.req_header().method.is_idempotent();
-        if repeatable {
-            let ours = exchange.dial.as_ref().is_some_and(|dial| dial.was_reused());
-            if ours && is_break(&error) {
-                error.set_retry(true);
-            } else {
-                error.retry.decide_reuse(reused || ours);
-            }
-        } else {
-            error.set_retry(false);
-        }
-        error
+        retry::broken(session, exchange, error, pooled)
     }
 
     async fn fail_to_proxy(
@@ -359,11 +347,4 @@ fn agrees(request: &RequestHeader, response: &ResponseHeader) -> bool {
     request.version == Version::HTTP_11
         && websocket(&request.headers)
         && websocket(&response.headers)
-}
-
-/// Whether the stream broke. Pingora knows by the number of the operating system's error, and a
-/// stream's errors have none.
-fn is_break(error: &Error) -> bool {
-    *error.esource() == ErrorSource::Upstream
-        && matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError)
 }

@@ -79,9 +79,13 @@ impl Serving {
     }
 }
 
+/// More tries than this no request gets, whatever they failed for. Pingora counts the reused streams that broke, too.
+const TRIES: usize = 100;
+
 fn server(limits: &Limits, hooks: Proxy) -> HttpProxy<Proxy> {
     let conf = Arc::new(ServerConf {
         threads: 1,
+        max_retries: TRIES,
         ..ServerConf::default()
     });
     let mut server = pingora_proxy::http_proxy(&conf, hooks);

@@ -16,6 +16,7 @@ use crate::{
     front::io::{Connection, connection},
     log::{Field, Value},
     moment,
+    pools::health::Failure,
     traces::{Record, Steps, Try},
 };
 
@@ -149,8 +150,10 @@ impl<'a> Told<'a> {
                 let member = self.exchange.member();
                 Value::maybe(member.map(|member| self.edge.ids.member(member.id)))
             }
-            Field::Tries => Value::number(exchange.tried.len() + usize::from(exchange.asked())),
-            Field::RetryReasons if exchange.tried.is_empty() => Value::Absent,
+            Field::Tries => {
+                Value::number(exchange.tries.misses.len() + usize::from(exchange.asked()))
+            }
+            Field::RetryReasons if exchange.tries.misses.is_empty() => Value::Absent,
             Field::RetryReasons => {
                 Value::List(self.tries().map(|tried| tried.why.into()).collect())
             }
@@ -216,9 +219,10 @@ impl<'a> Told<'a> {
     }
 
     fn tries(&self) -> impl Iterator<Item = Try> {
-        self.exchange.tried.iter().map(|member| Try {
-            member: *member,
-            why: "connect",
+        let misses = self.exchange.tries.misses.iter();
+        misses.map(|miss| Try {
+            member: miss.member.id,
+            why: miss.why.map_or("refused", Failure::name),
         })
     }
 

@@ -45,9 +45,10 @@ use pingora_core::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes},
     net::UnixStream,
+    time::{Instant, Sleep, sleep, timeout},
 };
 
-use super::exchange::Exchange;
+use super::{exchange::Exchange, tries::Patience};
 use crate::{
     config::Limits,
     pools::{
@@ -86,6 +87,14 @@ pub(super) struct Dial {
     reused: AtomicBool,
     reading: AtomicU8,
     failure: Mutex<Option<OpenFailure>>,
+    /// How long the try may take, if that is limited.
+    patience: Option<Patience>,
+    /// How far it has come.
+    sent: AtomicBool,
+    request_over: AtomicBool,
+    had_body: AtomicBool,
+    head_came: AtomicBool,
+    late: AtomicBool,
 }
 
 // When the response may be read. Pingora takes the end of a request's body for the end of the upgraded
@@ -142,6 +151,13 @@ impl Upstreams {
         };
         // Pingora may share connections among peers of one key, and this is all that tells them apart.
         peer.group_key = member.id;
+        let patience = exchange.routed.as_ref().and_then(|routed| {
+            let settings = routed.serving.pool.settings();
+            exchange.tries.patience(&settings)
+        });
+        if let Some(patience) = patience {
+            hasten(&mut peer, patience, protocol);
+        }
         let dial = Arc::new(Dial {
             member,
             core: self.core,
@@ -151,6 +167,12 @@ impl Upstreams {
             reused: AtomicBool::new(false),
             reading: AtomicU8::new(if upgrade { AFTER_THE_REQUEST } else { FREELY }),
             failure: Mutex::new(None),
+            patience,
+            sent: AtomicBool::new(protocol == Protocol::Http2),
+            request_over: AtomicBool::new(false),
+            had_body: AtomicBool::new(false),
+            head_came: AtomicBool::new(false),
+            late: AtomicBool::new(false),
         });
         let there = |flight: &Flight| Arc::ptr_eq(flight.member(), &dial.member);
         if !exchange.flight.as_ref().is_some_and(there) {
@@ -159,6 +181,24 @@ impl Upstreams {
         exchange.dial = Some(Arc::clone(&dial));
         peer.options.custom_l4 = Some(Arc::new(Dialer(dial)));
         Box::new(peer)
+    }
+}
+
+/// HTTP/1 has [`Lent`] to look at the clock. Streams of HTTP/2 share a connection, so there Pingora has to: the longest
+/// wait for the head is the longest one between two pieces of the body, too.
+fn hasten(peer: &mut HttpPeer, patience: Patience, protocol: Protocol) {
+    let options = &mut peer.options;
+    let shorten = |wait: &mut Option<Duration>, most: Option<Duration>| {
+        if let (Some(wait), Some(most)) = (wait, most) {
+            *wait = most.min(*wait);
+        }
+    };
+    shorten(&mut options.write_timeout, patience.to_write());
+    if protocol == Protocol::Http2 {
+        shorten(
+            &mut options.read_timeout,
+            patience.to_connect(Instant::now()),
+        );
     }
 }
 
@@ -172,6 +212,7 @@ impl Dial {
 
     /// The whole request has been handed to Pingora's upstream half.
     pub(super) fn request_ended(&self) {
+        self.request_over.store(true, Ordering::Relaxed);
         if self.reading.load(Ordering::Relaxed) == AFTER_THE_REQUEST {
             self.reading.store(NEXT_TIME, Ordering::Relaxed);
         }
@@ -198,6 +239,70 @@ impl Dial {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whose connection it is.
+    pub(super) fn member(&self) -> &Arc<Member> {
+        &self.member
+    }
+
+    /// Whether its time is limited.
+    pub(super) fn is_timed(&self) -> bool {
+        self.patience.is_some()
+    }
+
+    /// The client's body took its own time.
+    pub(super) fn had_body(&self) {
+        self.had_body.store(true, Ordering::Relaxed);
+    }
+
+    /// The head of the response, a final one, is there.
+    pub(super) fn head_has_come(&self) {
+        self.head_came.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn head_came(&self) -> bool {
+        self.head_came.load(Ordering::Relaxed)
+    }
+
+    /// Whether anything of the request went out. Of HTTP/2 only Pingora knows.
+    pub(super) fn has_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of the request went out.
+    pub(super) fn request_is_over(&self) -> bool {
+        self.request_over.load(Ordering::Relaxed)
+    }
+
+    /// Whether it took longer than it might.
+    pub(super) fn is_late(&self) -> bool {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    /// How long to wait for the head from now on, if that is limited.
+    fn wait_for_head(&self) -> Option<Duration> {
+        let patience = self.patience.filter(|_| self.request_is_over())?;
+        let had_body = self.had_body.load(Ordering::Relaxed);
+        patience.for_head(Instant::now(), had_body)
+    }
+
+    /// Opens a stream, in time.
+    async fn in_time<T>(
+        &self,
+        opening: impl Future<Output = Result<T, OpenFailure>>,
+    ) -> Result<T, Box<Error>> {
+        let wait = self
+            .patience
+            .and_then(|patience| patience.to_connect(Instant::now()));
+        let opened = match wait {
+            None => opening.await,
+            Some(wait) => timeout(wait, opening).await.unwrap_or_else(|_| {
+                self.late.store(true, Ordering::Relaxed);
+                Err(OpenFailure::Timeout)
+            }),
+        };
+        opened.map_err(|failure| self.fail(failure))
     }
 
     /// Where the member's agent forwards to, in its own words.
@@ -236,26 +341,21 @@ impl L4Connect for Dialer {
         let dial = &self.0;
         match dial.protocol {
             Protocol::Http1 | Protocol::Tcp => {
-                let opened = dial
-                    .member
-                    .stream(dial.core, dial.fresh)
-                    .await
-                    .map_err(|failure| dial.fail(failure))?;
+                let opening = dial.member.stream(dial.core, dial.fresh);
+                let opened = dial.in_time(opening).await?;
                 let Opened { stream, reused } = opened;
                 dial.reused.store(reused, Ordering::Relaxed);
                 let lent = Lent {
                     stream: Some(stream),
                     dial: Arc::clone(dial),
                     give_back: false,
+                    timer: None,
                 };
                 Ok(L4Stream::from(VirtualSocketStream::new(Box::new(lent))))
             }
             Protocol::Http2 => {
-                let stream = dial
-                    .member
-                    .open(dial.core, Protocol::Http2)
-                    .await
-                    .map_err(|failure| dial.fail(failure))?;
+                let opening = dial.member.open(dial.core, Protocol::Http2);
+                let stream = dial.in_time(opening).await?;
                 let ours = through_socket(stream).map_err(|_| dial.fail(OpenFailure::Lost))?;
                 Ok(L4Stream::from(ours))
             }
@@ -280,6 +380,26 @@ struct Lent {
     stream: Option<Stream>,
     dial: Arc<Dial>,
     give_back: bool,
+    /// Runs while the head is waited for, if that is limited.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Lent {
+    /// Whether the head of the response has not come in time.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.dial.patience.is_none() || self.dial.head_came() {
+            return false;
+        }
+        if self.timer.is_none() {
+            self.timer = self.dial.wait_for_head().map(|wait| Box::pin(sleep(wait)));
+        }
+        let timer = self.timer.as_mut();
+        let late = timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        if late {
+            self.dial.late.store(true, Ordering::Relaxed);
+        }
+        late
+    }
 }
 
 impl AsyncRead for Lent {
@@ -300,6 +420,9 @@ impl AsyncRead for Lent {
             this.give_back = true;
             return Poll::Ready(Ok(()));
         }
+        if polled.is_pending() && this.is_late(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         polled
     }
 }
@@ -310,8 +433,15 @@ impl AsyncWrite for Lent {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Some(stream) => Pin::new(stream).poll_write(cx, bytes),
+        let this = &mut *self;
+        match &mut this.stream {
+            Some(stream) => {
+                let polled = Pin::new(stream).poll_write(cx, bytes);
+                if matches!(polled, Poll::Ready(Ok(1..))) && !this.dial.has_sent() {
+                    this.dial.sent.store(true, Ordering::Relaxed);
+                }
+                polled
+            }
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }

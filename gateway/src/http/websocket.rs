@@ -14,18 +14,21 @@ pub(super) struct Frames {
 
 const CLOSE: u8 = 8;
 
-/// The code of a connection that is closed by a policy (RFC 6455 §7.4.1).
-const POLICY_VIOLATION: [u8; 2] = 1008_u16.to_be_bytes();
+/// The code of a connection whose server goes away (RFC 6455 §7.4.1).
+pub(super) const GOING_AWAY: [u8; 2] = 1001_u16.to_be_bytes();
+
+/// The code of a connection that is closed by a policy.
+pub(super) const POLICY_VIOLATION: [u8; 2] = 1008_u16.to_be_bytes();
 
 /// The longest reason that a close frame has room for.
 const REASON: usize = 123;
 
 /// A server's close frame.
-pub(super) fn close_frame(reason: &str) -> Vec<u8> {
+pub(super) fn close_frame(code: [u8; 2], reason: &str) -> Vec<u8> {
     let reason = reason.as_bytes();
     let reason = reason.get(..REASON).unwrap_or(reason);
-    let length = u8::try_from(POLICY_VIOLATION.len() + reason.len()).unwrap_or_default();
-    [&[0x80 | CLOSE, length], POLICY_VIOLATION.as_slice(), reason].concat()
+    let length = u8::try_from(code.len() + reason.len()).unwrap_or_default();
+    [&[0x80 | CLOSE, length], code.as_slice(), reason].concat()
 }
 
 // === impl Frames ===
@@ -119,13 +122,16 @@ mod tests {
         assert!(!frames.is_between());
         frames.pass(&[6]);
         assert!(frames.is_between());
-        frames.pass(&close_frame("policy changed"));
+        frames.pass(&close_frame(POLICY_VIOLATION, "policy changed"));
         assert!(!frames.is_between());
     }
 
     #[test]
     fn a_close_frame_has_its_code_and_its_reason() {
-        assert_eq!(close_frame("x"), [0x88, 3, 0x03, 0xf0, b'x']);
-        assert_eq!(close_frame(&"x".repeat(200)).len(), 127);
+        assert_eq!(
+            close_frame(POLICY_VIOLATION, "x"),
+            [0x88, 3, 0x03, 0xf0, b'x']
+        );
+        assert_eq!(close_frame(GOING_AWAY, &"x".repeat(200)).len(), 127);
     }
 }

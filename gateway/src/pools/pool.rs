@@ -238,6 +238,24 @@ impl Pool {
         roster.choose(ask, standard, &turns.0)
     }
 
+    /// Whether there is a member for another try.
+    pub(crate) fn has_another(&self, tried: &[u64], like: Like<'_>) -> bool {
+        let members = self.members();
+        let mut others = members
+            .iter()
+            .filter(|member| !tried.contains(&member.id) && member.takes_traffic());
+        others.any(|member| like.is_met_by(member))
+    }
+
+    /// Whether there are members that are connected and not going, which cannot serve all the same.
+    pub(crate) fn is_unfit(&self) -> bool {
+        let members = self.members();
+        let mut connected = members
+            .iter()
+            .filter(|member| member.session.takes_traffic());
+        connected.any(|member| member.place().weight > 0)
+    }
+
     /// A member has failed. It is ejected if that was too often, and others could serve.
     pub(crate) fn failed(&self, member: &Member, failure: Failure) {
         let eject = self.settings().eject;

@@ -44,6 +44,22 @@ impl Gateway {
         }
     }
 
+    /// One that takes https and agents on every address of this machine.
+    pub(crate) async fn everywhere(extra: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let agents = vec![("tester".to_owned(), vec!["bind:*".to_owned()])];
+        let text = yaml((0, 0), &dir.path().join("data"), &agents, extra);
+        let text = text.replacen("127.0.0.1:0", "0.0.0.0:0", 1);
+        let config = Config::load(&put(dir.path(), "gateway.yaml", &text)).unwrap();
+        let running = adit_gateway::Gateway::start(config).await.unwrap();
+        Self {
+            running,
+            dir,
+            agents,
+            extra: extra.to_owned(),
+        }
+    }
+
     /// One whose folder holds files, such as policies, that `extra` may name.
     pub(crate) async fn with_files(files: &[(&str, &str)], extra: &str) -> Self {
         let dir = TempDir::new().unwrap();

@@ -13,6 +13,7 @@
 //! - [`AditProcess`]: the real command, which can be killed, stopped and measured; [`command`]: as an agent or a gateway
 //! - [`Service`]: a service that says what it received; [`RawService`]: one that follows a script, byte for byte
 //! - [`stage`]: all of these set up to judge requests by hand; [`siege`]: the same to be flooded
+//! - [`crowd`]: clients that ask all the time, and what they got; [`namespace`]: a network that can be cut
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`regulars`]: clients that notice every failure and every connection that is closed
@@ -28,6 +29,7 @@ pub(crate) mod chromium;
 pub(crate) mod command;
 pub(crate) mod company;
 pub(crate) mod cookie_jar;
+pub(crate) mod crowd;
 mod curl;
 mod deployed;
 pub(crate) mod gateway;
@@ -38,6 +40,7 @@ pub(crate) mod hand_agent;
 pub(crate) mod issuer;
 pub(crate) mod lines;
 pub(crate) mod named;
+pub(crate) mod namespace;
 pub(crate) mod operator;
 mod process;
 pub(crate) mod provider;

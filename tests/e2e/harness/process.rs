@@ -40,7 +40,19 @@ impl AditProcess {
         args: impl IntoIterator<Item = A>,
         envs: &[(&str, &str)],
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_adit"))
+        Self::spawn_within(&[], home, args, envs)
+    }
+
+    /// The same behind a command that becomes the one that its arguments say.
+    pub(crate) fn spawn_within<A: AsRef<str>>(
+        before: &[&str],
+        home: Arc<TempDir>,
+        args: impl IntoIterator<Item = A>,
+        envs: &[(&str, &str)],
+    ) -> Self {
+        let command = [before, &[env!("CARGO_BIN_EXE_adit")]].concat();
+        let mut child = Command::new(command[0])
+            .args(&command[1..])
             .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
