@@ -27,11 +27,12 @@ pub(crate) struct Seen {
     pub(crate) served: HashMap<String, usize>,
     /// Everything else: other statuses with their bodies, and broken connections.
     pub(crate) failed: Vec<String>,
-    /// How long each answer took that took longer than the others' patience: 250 ms.
-    pub(crate) slow: Vec<Duration>,
+    /// When each slow answer came, and how long it took.
+    pub(crate) slow: Vec<(Instant, Duration)>,
 }
 
-const SLOW: Duration = Duration::from_millis(250);
+/// An answer that takes longer is slow, even on a busy machine.
+const SLOW: Duration = Duration::from_millis(350);
 
 impl Crowd {
     /// So many clients ask for `/`.
@@ -79,6 +80,12 @@ impl Seen {
         assert!(!self.served.is_empty());
     }
 
+    /// How long slow answers took that came after a moment.
+    pub(crate) fn slow_after(&self, moment: Instant) -> Vec<Duration> {
+        let slow = self.slow.iter().filter(|(came, _)| *came > moment);
+        slow.map(|(_, took)| *took).collect()
+    }
+
     /// How often somebody has served.
     pub(crate) fn by(&self, name: &str) -> usize {
         self.served.get(name).copied().unwrap_or(0)
@@ -113,8 +120,9 @@ async fn ask(
             Ok((_, (status, body))) => seen.failed.push(format!("{status} {body}")),
             Err(error) => seen.failed.push(format!("{error:?}")),
         }
-        if began.elapsed() > SLOW {
-            seen.slow.push(began.elapsed());
+        let took = began.elapsed();
+        if took > SLOW {
+            seen.slow.push((Instant::now(), took));
         }
         answers.send_modify(|answers| *answers += 1);
     }

@@ -44,12 +44,14 @@ impl Gateway {
         }
     }
 
-    /// One that takes https and agents on every address of this machine.
+    /// One of the domain `gate.test` that takes https and agents on every address of this machine. Nothing resolves
+    /// the domain but a [`super::namespace::Namespace`]; its certificate is good for 127.0.0.1, too.
     pub(crate) async fn everywhere(extra: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let agents = vec![("tester".to_owned(), vec!["bind:*".to_owned()])];
         let text = yaml((0, 0), &dir.path().join("data"), &agents, extra);
         let text = text.replacen("127.0.0.1:0", "0.0.0.0:0", 1);
+        let text = text.replacen("domain: localhost", "domain: gate.test", 1);
         let config = Config::load(&put(dir.path(), "gateway.yaml", &text)).unwrap();
         let running = adit_gateway::Gateway::start(config).await.unwrap();
         Self {

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-/// A namespace in which `localhost` is this side of the cable. Dropping it removes it.
+/// A namespace in which `gate.test` is this side of the cable. Dropping it removes it.
 pub(crate) struct Namespace {
     name: String,
     cable: String,
@@ -43,7 +43,7 @@ impl Namespace {
         ip(&["-n", name, "link", "set", "far", "up"])?;
         ip(&["-n", name, "link", "set", "lo", "up"])?;
         let folder = format!("/etc/netns/{name}");
-        let hosts = format!("{} localhost\n", self.here);
+        let hosts = format!("{} gate.test\n", self.here);
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::write(format!("{folder}/hosts"), hosts))
             .map_err(|error| format!("{folder}: {error}"))
