@@ -267,7 +267,11 @@ async fn a_service_that_is_not_there_is_passed_over_whatever_the_method() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_service_keeps_nobody_waiting_for_long() {
-    let gateway = Gateway::with(&pool("try_timeout: 400ms", "")).await;
+    let gateway = Gateway::with(&pool(
+        "try_timeout: 400ms, retry_budget: { per_second: 100 }",
+        "",
+    ))
+    .await;
     let [one, two, _] = services().await;
     let hung = RawService::start(|mut conn| async move { conn.closed().await }).await;
     let _one = Agent::forward(&gateway, URL, one.address()).await;
