@@ -12,7 +12,6 @@
 
 use std::sync::Arc;
 
-use adit_wire::message::DialErrorKind;
 use http::{HeaderMap, StatusCode};
 use pingora_core::{Error, ErrorSource, ErrorType, RetryType};
 use pingora_http::ResponseHeader;
@@ -26,7 +25,7 @@ use super::{
     tries::Miss,
     upstream::Dial,
 };
-use crate::pools::{health::Failure, pool::Like, session::OpenFailure};
+use crate::pools::{health::Failure, pool::Like};
 
 /// No connection to the member in use: another one is tried.
 pub(super) fn not_connected(exchange: &mut Exchange, mut error: Box<Error>) -> Box<Error> {
@@ -34,22 +33,20 @@ pub(super) fn not_connected(exchange: &mut Exchange, mut error: Box<Error>) -> B
         error.set_retry(false);
         return error;
     };
-    let why = match dial.failure() {
-        Some(OpenFailure::Lost | OpenFailure::Protocol) => Some(Failure::Connect),
-        Some(OpenFailure::Timeout) => Some(Failure::Timeout),
-        Some(OpenFailure::Busy) => None,
-        Some(OpenFailure::Dial(refused)) => match refused.kind {
-            DialErrorKind::Draining => {
-                dial.member().session.drain();
-                None
-            }
-            DialErrorKind::UnknownEndpoint => None,
-            _ => Some(Failure::Dial),
-        },
-        None if *error.etype() == ErrorType::ConnectTimedout => Some(Failure::Timeout),
-        None => Some(Failure::Broken),
+    let pool = exchange.routed.as_ref().map(|routed| &routed.serving.pool);
+    let why = match (pool, dial.failure()) {
+        (Some(pool), Some(failure)) => pool.not_opened(dial.member(), &failure),
+        (Some(pool), None) => {
+            let why = match error.etype() {
+                ErrorType::ConnectTimedout => Failure::Timeout,
+                _ => Failure::Broken,
+            };
+            pool.failed(dial.member(), why);
+            Some(why)
+        }
+        (None, _) => None,
     };
-    missed(exchange, &dial, why);
+    note(exchange, &dial, why);
     exchange.tries.page = Some(after_all(exchange, ErrorPage::of_dial(&dial)));
     error.set_retry(!exchange.tries.is_over());
     error
@@ -93,7 +90,11 @@ fn goes_on(session: &Session, exchange: &mut Exchange, error: &Error, pooled: bo
             return true;
         }
     }
-    missed(exchange, &dial, failure(session, &dial, lost, late));
+    let why = failure(session, &dial, lost, late);
+    if let (Some(why), Some(routed)) = (why, &exchange.routed) {
+        routed.serving.pool.failed(dial.member(), why);
+    }
+    note(exchange, &dial, why);
     if untouched && unspoiled && !late {
         exchange.tries.page = Some(page(exchange, error));
         return true;
@@ -144,10 +145,12 @@ pub(super) fn answered(
         return false;
     }
     let dial = Arc::clone(dial);
-    exchange.tried.push(dial.member().id);
-    if may_retry(exchange) {
-        note(exchange, &dial, Some(Failure::ServerError));
-        exchange.tries.granted = true;
+    note(exchange, &dial, Some(Failure::ServerError));
+    exchange.tries.granted = may_retry(exchange);
+    if !exchange.tries.granted {
+        // Its response is sent on after all.
+        exchange.tried.pop();
+        exchange.tries.misses.pop();
     }
     exchange.tries.granted
 }
@@ -177,22 +180,10 @@ fn is_unavailable(headers: &HeaderMap) -> bool {
     headers.get("grpc-status").is_some_and(|code| code == "14")
 }
 
-/// The member in use is not asked again, and what it did is counted.
-fn missed(exchange: &mut Exchange, dial: &Dial, why: Option<Failure>) {
-    let member = dial.member();
-    if let (Some(failure), Some(routed)) = (why, &exchange.routed) {
-        if failure == Failure::Timeout {
-            // Perhaps it is the agent that does not live. It is asked, and others serve until it has answered.
-            member.session.pulse.doubt();
-        }
-        routed.serving.pool.failed(member, failure);
-    }
-    exchange.tried.push(member.id);
-    note(exchange, dial, why);
-}
-
+/// The member in use is not asked again.
 fn note(exchange: &mut Exchange, dial: &Dial, why: Option<Failure>) {
     let member = Arc::clone(dial.member());
+    exchange.tried.push(member.id);
     exchange.tries.misses.push(Miss { member, why });
 }
 

@@ -244,7 +244,7 @@ impl Standard {
 // === impl Like ===
 
 impl Like<'_> {
-    fn is_met_by(self, member: &Member) -> bool {
+    pub(super) fn is_met_by(self, member: &Member) -> bool {
         match self {
             Self::Any => true,
             Self::Policy(ran) => {

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use adit_wire::message::DialErrorKind;
 use arc_swap::{ArcSwap, Guard};
 use tokio::{sync::Notify, time::Instant};
 use tracing::warn;
@@ -17,7 +18,7 @@ use super::{
     member::{self, Member},
     returns::Returns,
     roster::Roster,
-    session::Session,
+    session::{OpenFailure, Session},
     weights::{self, Overrides, Weight},
 };
 use crate::config;
@@ -240,20 +241,28 @@ impl Pool {
 
     /// Whether there is a member for another try.
     pub(crate) fn has_another(&self, tried: &[u64], like: Like<'_>) -> bool {
-        let members = self.members();
-        let mut others = members
-            .iter()
+        let roster = self.roster.load();
+        let mut others = roster
+            .serving()
             .filter(|member| !tried.contains(&member.id) && member.takes_traffic());
         others.any(|member| like.is_met_by(member))
     }
 
     /// Whether there are members that are connected and not going, which cannot serve all the same.
     pub(crate) fn is_unfit(&self) -> bool {
-        let members = self.members();
-        let mut connected = members
-            .iter()
-            .filter(|member| member.session.takes_traffic());
-        connected.any(|member| member.place().weight > 0)
+        let roster = self.roster.load();
+        let mut connected = roster.serving();
+        connected.any(|member| member.session.takes_traffic())
+    }
+
+    /// There was no stream to a member. Tells what that says about it: nothing, if its agent is going or full.
+    pub(crate) fn not_opened(&self, member: &Member, failure: &OpenFailure) -> Option<Failure> {
+        if matches!(failure, OpenFailure::Dial(error) if error.kind == DialErrorKind::Draining) {
+            member.session.drain();
+        }
+        let why = failure.of_member()?;
+        self.failed(member, why);
+        Some(why)
     }
 
     /// A member has failed. It is ejected if that was too often, and others could serve.
@@ -264,6 +273,10 @@ impl Pool {
             let mut others = roster.serving().filter(|other| other.id != member.id);
             eject.last || others.any(|other| other.takes_traffic() && other.is_sound())
         };
+        if failure == Failure::Timeout {
+            // Perhaps it is the agent that does not live. It is asked, and others serve until it has answered.
+            member.session.pulse.doubt();
+        }
         let now = Instant::now();
         let ejected = member.health.failed(failure, now, &eject, may_be_ejected);
         if let Some(time) = ejected {

@@ -14,8 +14,8 @@ use adit_wire::{
     FrameError, Lane, Pulse, Stream, frame,
     limits::{ENDED_SINCE, MAX_LANES, OPEN_FRAME, POOLS_SINCE, STREAMS_PER_LANE},
     message::{
-        DialError, ExchangeReport, GatewayMessage, Heartbeat, OpenRequest, OpenResult, Refused,
-        Token,
+        DialError, DialErrorKind, ExchangeReport, GatewayMessage, Heartbeat, OpenRequest,
+        OpenResult, Refused, Token,
     },
 };
 use arc_swap::ArcSwapOption;
@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::member::Member;
+use super::{health::Failure, member::Member};
 use crate::front::running::Running;
 
 /// An agent says at once what it does about a new stream. One that has said nothing for so long is asked whether it lives.
@@ -300,6 +300,21 @@ async fn ask(
             OpenResult::Dialing => answer = frame::read(&mut stream, OPEN_FRAME).await?,
             OpenResult::Open => return Ok(stream),
             OpenResult::Failed(error) => return Err(OpenFailure::Dial(error)),
+        }
+    }
+}
+
+impl OpenFailure {
+    /// What it says about the member, if it says anything: that an agent is going, or full, is no fault.
+    pub(super) fn of_member(&self) -> Option<Failure> {
+        match self {
+            Self::Busy => None,
+            Self::Lost | Self::Protocol => Some(Failure::Connect),
+            Self::Timeout => Some(Failure::Timeout),
+            Self::Dial(error) => match error.kind {
+                DialErrorKind::Draining | DialErrorKind::UnknownEndpoint => None,
+                _ => Some(Failure::Dial),
+            },
         }
     }
 }

@@ -13,6 +13,7 @@ use adit_policy::{
     verdict::{Place, Verdict},
 };
 use adit_wire::{Stream, message::Protocol};
+use tokio::time::Instant;
 use tracing::debug;
 
 use crate::{
@@ -194,6 +195,7 @@ impl Walk<'_> {
             };
             let failure = match open(self.core, member).await {
                 Ok((stream, place)) => {
+                    member.health.answered(true, Instant::now);
                     let member = Arc::clone(member);
                     let passed = self.layers.iter().map(Layer::passed).collect();
                     return Step::Done(Box::new(Way {
@@ -208,6 +210,7 @@ impl Walk<'_> {
                 Err(failure) => failure,
             };
             debug!(url = %endpoint.url, agent = %member.session.owner, %failure, "a member could not be reached");
+            endpoint.pool.not_opened(member, &failure);
             self.tried.push(member.id);
             let ask = Ask {
                 core: self.core.index(),
