@@ -14,6 +14,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use crate::pools::pool::Pool;
+
 /// The time in which agents arrive, and the requests that wait for them.
 #[derive(Debug, Default)]
 pub(crate) struct Awaited {
@@ -87,6 +89,15 @@ impl Awaited {
         match timeout_at(until, coming).await {
             Ok(found) => Waited::Found(found),
             Err(_) => Waited::InVain,
+        }
+    }
+
+    /// Waits for the first member of a pool, if it has none and one may be on its way.
+    pub(crate) async fn member_of(&self, pool: &Pool, places: usize) {
+        if self.is_on() && pool.is_empty() {
+            let coming = pool.when_joined(|| (!pool.is_empty()).then_some(()));
+            // Whoever waits in vain, or cannot wait, finds no member.
+            self.hold(places, Duration::MAX, coming).await;
         }
     }
 

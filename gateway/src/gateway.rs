@@ -179,7 +179,7 @@ impl Gateway {
             });
         }
         if continues {
-            gateway.edge.awaited.begin(gateway.edge.limits().arrival.0);
+            gateway.await_agents();
         }
         gateway.begin.cancel();
         if let Some(admin) = admin {
@@ -189,6 +189,19 @@ impl Gateway {
             gateway.open_door(replaces)?;
         }
         Ok(gateway)
+    }
+
+    /// Agents are on their way, and with them whoever serves the ports of tcp endpoints.
+    fn await_agents(&self) {
+        let lasts = self.edge.limits().arrival.0;
+        self.edge.awaited.begin(lasts);
+        let ports = Arc::downgrade(&self.edge.ports);
+        tokio::spawn(async move {
+            tokio::time::sleep(lasts).await;
+            if let Some(ports) = ports.upgrade() {
+                ports.expect_no_more();
+            }
+        });
     }
 
     /// Checks all that can be checked without listening: certificates and their keys, and policies. What is right, and
@@ -236,6 +249,7 @@ impl Gateway {
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
         let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals, &lent)?;
         let edge = Arc::new(edge);
+        edge.ports.adopt(opened.tcp);
         let declared = loaded.declared();
         let ports = edge.ports.declare(declared.iter().map(|one| &one.url));
         ports.map_err(|(address, source)| StartError::Listen { address, source })?;

@@ -40,6 +40,9 @@ async fn a_gateway_that_is_asked_to_end_finishes_what_runs_and_takes_nothing_new
     let mut idle = raw::Client::connect(deployed.http).await;
     idle.send(GET).await;
     assert_eq!(idle.answer().await.status, 200);
+    let mut reused = raw::Client::connect(deployed.http).await;
+    reused.send(GET).await;
+    assert_eq!(reused.answer().await.status, 200);
     let mut running = raw::Client::connect(deployed.http).await;
     running.send(SLOW).await;
     let mut http2 = h2::connect_tls(&deployed, "app.localhost").await;
@@ -49,12 +52,19 @@ async fn a_gateway_that_is_asked_to_end_finishes_what_runs_and_takes_nothing_new
     };
     let mut other = http2.clone();
     let running_on_http2 = tokio::spawn(other.send_request(request("/slow-head")));
-    service.wait_for_requests(3).await;
+    service.wait_for_requests(4).await;
 
     deployed.gateway.term();
 
-    assert!(idle.rest().await.is_empty());
     refuses_connections(&deployed).await;
+    // A request that was on its way is served, as the last one; who says nothing is let go.
+    reused.send(GET).await;
+    let last = reused.answer().await;
+    assert_eq!(
+        (last.status, last.header("connection")),
+        (200, Some("close"))
+    );
+    assert!(idle.rest().await.is_empty());
     service.release();
     service.release();
     let answer = running.answer().await;

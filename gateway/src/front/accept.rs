@@ -81,10 +81,7 @@ pub(crate) async fn accept(core: Arc<Core>, listener: Arc<Listener>, kind: Kind)
             }
         }
     }
-    // Who waits in the queue of a socket that nobody else has would be reset with it.
-    while !listener.is_kept()
-        && let Some((stream, peer)) = listener.next_waiting()
-    {
+    while let Some((stream, peer)) = listener.next_left_behind() {
         welcome(&core, stream, peer, kind);
     }
 }

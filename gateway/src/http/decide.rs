@@ -1,6 +1,6 @@
 //! A request's way from one policy to the next, until a member of a pool has it or something else is sent.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use adit_policy::{Policy, action::Forward, memory::Memory, verdict::Place};
 use pingora_proxy::Session;
@@ -107,9 +107,8 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
         return Step::Instead(Instead::Page(ErrorPage::internal()));
     };
     let endpoint = Arc::clone(&routed.serving);
-    if edge.awaited.is_on() {
-        arrive(edge, &endpoint).await;
-    }
+    let places = edge.limits().held_requests;
+    edge.awaited.member_of(&endpoint.pool, places).await;
     let Some(routed) = &mut exchange.routed else {
         return Step::Instead(Instead::Page(ErrorPage::internal()));
     };
@@ -136,16 +135,6 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
             request_phase::enter(edge, session, exchange, endpoint, (policy, memory)).await
         }
         Err(instead) => Step::Instead(instead),
-    }
-}
-
-/// After a restart, the first member may be on its way. Whoever cannot wait finds none.
-async fn arrive(edge: &Edge, endpoint: &Endpoint) {
-    if endpoint.pool.is_empty() {
-        let places = edge.limits().held_requests;
-        let pool = &endpoint.pool;
-        let coming = pool.when_joined(|| (!pool.is_empty()).then_some(()));
-        edge.awaited.hold(places, Duration::MAX, coming).await;
     }
 }
 

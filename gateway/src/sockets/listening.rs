@@ -101,8 +101,12 @@ impl Listener {
         self.kept.load(Ordering::Acquire)
     }
 
-    /// A connection that waits in the queue: closing the socket would reset it.
-    pub(crate) fn next_waiting(&self) -> Option<(TcpStream, SocketAddr)> {
+    /// After the last one that was accepted: a connection that waits in the queue and would be reset with the socket,
+    /// which nobody else has.
+    pub(crate) fn next_left_behind(&self) -> Option<(TcpStream, SocketAddr)> {
+        if self.is_kept() {
+            return None;
+        }
         let (stream, peer) = SockRef::from(&self.socket).accept().ok()?;
         let stream = std::net::TcpStream::from(stream);
         stream.set_nonblocking(true).ok()?;
@@ -127,9 +131,9 @@ mod tests {
         };
         let listener = listening.begin(socket, Role::Http).unwrap();
         let client = TcpStream::connect(address).await.unwrap();
-        let (_, peer) = listener.next_waiting().unwrap();
+        let (_, peer) = listener.next_left_behind().unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
-        assert!(listener.next_waiting().is_none());
+        assert!(listener.next_left_behind().is_none());
         assert_eq!(listening.all().len(), 1);
         drop(listener);
         listening.nobody_accepts().await;

@@ -9,16 +9,18 @@ pub(crate) mod listening;
 pub(crate) mod opened;
 pub(crate) mod passed;
 
-/// What arrives at an address of `listen:`.
+/// What arrives at a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Https,
     Http,
     Admin,
+    /// Connections of tcp endpoints, each of which has a port.
+    Tcp,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 3] = [Self::Https, Self::Http, Self::Admin];
+    const ALL: [Self; 4] = [Self::Https, Self::Http, Self::Admin, Self::Tcp];
 
     /// As it is written under `listen:`, and as a socket unit's `FileDescriptorName=`.
     pub(crate) fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Role {
             Self::Https => "https",
             Self::Http => "http",
             Self::Admin => "admin",
+            Self::Tcp => "tcp",
         }
     }
 

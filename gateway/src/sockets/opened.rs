@@ -1,6 +1,7 @@
 //! A listener for each core and address of `listen:`.
 
 use std::{
+    collections::HashMap,
     io,
     net::{SocketAddr, TcpListener},
 };
@@ -19,6 +20,8 @@ pub(crate) struct Opened {
     pub(crate) https: Option<Address>,
     pub(crate) http: Option<Address>,
     pub(crate) admin: Option<Address>,
+    /// What was passed for tcp endpoints, by port.
+    pub(crate) tcp: HashMap<u16, Address>,
 }
 
 /// One address with its listeners.
@@ -67,17 +70,28 @@ impl Opened {
             }
             let address = match role {
                 Role::Admin => Address::alone(wanted),
-                Role::Https | Role::Http => Address::shared(wanted, cores),
+                Role::Https | Role::Http | Role::Tcp => Address::shared(wanted, cores),
             };
             address.map(Some).map_err(|source| StartError::Listen {
                 address: wanted,
                 source,
             })
         };
+        let https = open(Role::Https, listen.https)?;
+        let http = open(Role::Http, listen.http)?;
+        let admin = open(Role::Admin, listen.admin)?;
+        let mut tcp = HashMap::<u16, Vec<Passed>>::new();
+        for port in passed.take_tcp() {
+            tcp.entry(port.address.port()).or_default().push(port);
+        }
+        let tcp = tcp.into_iter();
         let opened = Self {
-            https: open(Role::Https, listen.https)?,
-            http: open(Role::Http, listen.http)?,
-            admin: open(Role::Admin, listen.admin)?,
+            https,
+            http,
+            admin,
+            tcp: tcp
+                .map(|(port, taken)| (port, Address::adopt(taken)))
+                .collect(),
         };
         if opened.https.is_none() && opened.http.is_none() {
             return Err(StartError::NoListener);
@@ -91,6 +105,7 @@ impl Opened {
         [&self.https, &self.http, &self.admin]
             .into_iter()
             .flatten()
+            .chain(self.tcp.values())
             .flat_map(|address| address.adopted.iter().copied())
             .collect()
     }
@@ -125,12 +140,17 @@ impl Address {
     }
 
     /// A listener for each core. Port 0 is chosen once and then the same for all.
-    fn shared(wanted: SocketAddr, cores: usize) -> io::Result<Self> {
+    pub(crate) fn shared(wanted: SocketAddr, cores: usize) -> io::Result<Self> {
         if wanted.port() != 0 {
             // Our own listeners share their port with each other, and would with another gateway too,
             // which would then get half of our connections.
             drop(TcpListener::bind(wanted)?);
         }
+        Self::shared_with_us(wanted, cores)
+    }
+
+    /// The same where those who have it already are our own.
+    pub(crate) fn shared_with_us(wanted: SocketAddr, cores: usize) -> io::Result<Self> {
         let mut address = wanted;
         let mut sockets = Vec::new();
         for _ in 0..cores {

@@ -32,7 +32,7 @@ pub enum SocketError {
     /// The configuration has no use for it, so connections would wait there for ever.
     #[error(
         "the socket {address} that was passed ({name}) is none of gateway.yaml's: write the same address under `listen`, \
-         or set FileDescriptorName= of its .socket unit to one of https, http, admin that `listen` has"
+         or set FileDescriptorName= of its .socket unit to one of https, http, admin that `listen` has, or to tcp"
     )]
     Unwanted {
         /// Where it listens.
@@ -114,6 +114,14 @@ impl Sockets {
             .into_iter()
             .partition::<Vec<_>, _>(|passed| passed.from == From::Parent);
         if handed.is_empty() { parents } else { handed }
+    }
+
+    /// Takes those for tcp endpoints, whose ports show when somebody serves them.
+    pub(crate) fn take_tcp(&mut self) -> Vec<Passed> {
+        let all = std::mem::take(&mut self.0).into_iter();
+        let (tcp, rest) = all.partition(|passed| Role::named(&passed.name) == Some(Role::Tcp));
+        self.0 = rest;
+        tcp
     }
 
     /// Ends the taking. What nobody wants of the gateway before this one stays with it.

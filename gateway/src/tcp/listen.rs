@@ -2,49 +2,46 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::net::TcpListener;
+use adit_policy::endpoint_url::EndpointUrl;
+use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
 use super::{Listening, connection};
-use crate::{core::Core, front::accept::ACCEPT_PAUSE};
+use crate::{core::Core, front::accept::ACCEPT_PAUSE, sockets::Role};
 
 /// Accepts until nobody serves the port any longer, or the core is told to stop.
 pub(crate) async fn accept(core: Arc<Core>, listening: Listening) {
-    let Listening {
-        listener,
-        url,
-        open,
-    } = listening;
-    let listener = match TcpListener::from_std(listener) {
+    let Listening { socket, url, open } = listening;
+    let listener = match core.edge.listening.begin(socket, Role::Tcp) {
         Ok(listener) => listener,
         Err(error) => return warn!(%url, %error, "cannot listen"),
     };
+    core.may_accept().await;
     loop {
         let accepted = tokio::select! {
             biased;
-            () = core.stopping() => return,
+            () = core.stopping() => break,
             () = open.closed.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = listener.socket.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => welcome(&core, stream, peer, &url),
             Err(error) => {
                 warn!(%url, %error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let Some(admission) = core.edge.doorkeeper.admit(peer.ip()) else {
-            debug!(%peer, %url, "too many connections, closed");
-            continue;
-        };
-        let connection = connection::serve(
-            Arc::clone(&core),
-            stream,
-            (peer, admission),
-            Arc::clone(&url),
-        );
-        core.serve(connection);
+        }
     }
+    while let Some((stream, peer)) = listener.next_left_behind() {
+        welcome(&core, stream, peer, &url);
+    }
+}
+
+fn welcome(core: &Arc<Core>, stream: TcpStream, peer: SocketAddr, url: &Arc<EndpointUrl>) {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let Some(admission) = core.edge.doorkeeper.admit(peer.ip()) else {
+        return debug!(%peer, %url, "too many connections, closed");
+    };
+    let (own, url) = (Arc::clone(core), Arc::clone(url));
+    core.serve(connection::serve(own, stream, (peer, admission), url));
 }

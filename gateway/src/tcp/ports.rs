@@ -12,7 +12,11 @@ use adit_policy::endpoint_url::{EndpointUrl, Scheme};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::PortRange, core::Arriving, front::accept};
+use crate::{
+    config::PortRange,
+    core::Arriving,
+    sockets::opened::{Address, Socket},
+};
 
 /// The ports of a gateway.
 pub(crate) struct Ports {
@@ -21,6 +25,8 @@ pub(crate) struct Ports {
     range: Option<PortRange>,
     cores: Vec<mpsc::UnboundedSender<Arriving>>,
     doors: Mutex<HashMap<u16, Door>>,
+    /// What was passed to this process and nobody has served yet.
+    passed: Mutex<HashMap<u16, Address>>,
 }
 
 /// One who serves a port, or several endpoints in a row. Dropping the last one closes the port.
@@ -32,7 +38,7 @@ pub(crate) struct Lease {
 
 /// A listener for one core.
 pub(crate) struct Listening {
-    pub(super) listener: std::net::TcpListener,
+    pub(super) socket: Socket,
     pub(super) url: Arc<EndpointUrl>,
     pub(super) open: Arc<Open>,
 }
@@ -65,7 +71,18 @@ impl Ports {
             range,
             cores,
             doors: Mutex::default(),
+            passed: Mutex::default(),
         })
+    }
+
+    /// Sockets that were open before this process, for the ports that will be served.
+    pub(crate) fn adopt(&self, passed: HashMap<u16, Address>) {
+        *self.passed() = passed;
+    }
+
+    /// Closes those that nobody has served by now.
+    pub(crate) fn expect_no_more(&self) {
+        self.passed().clear();
     }
 
     /// The ports that agents may take.
@@ -144,24 +161,30 @@ impl Ports {
     }
 
     fn open(&self, url: &EndpointUrl, port: u16, shared: bool) -> io::Result<Weak<Open>> {
-        let address = self.at(port);
-        if !shared {
-            // Our listeners share their port with each other, and would with another program of ours, too.
-            drop(std::net::TcpListener::bind(address)?);
-        }
-        let listeners = self.cores.iter().map(|_| accept::bind(address));
-        let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
+        let (address, cores) = (self.at(port), self.cores.len());
+        let passed = self.passed().remove(&port);
+        let opened = match (passed, shared) {
+            (Some(passed), _) => passed,
+            (None, true) => Address::shared_with_us(address, cores)?,
+            (None, false) => Address::shared(address, cores)?,
+        };
         let (url, open) = (Arc::new(url.clone()), Arc::new(Open::default()));
-        for (core, listener) in self.cores.iter().zip(listeners) {
-            let listening = Listening {
-                listener,
-                url: Arc::clone(&url),
-                open: Arc::clone(&open),
-            };
-            // A core that has stopped listens to nothing.
-            drop(core.send(Arriving::Port(Box::new(listening))));
+        for (core, sockets) in self.cores.iter().zip(opened.spread(cores)) {
+            for socket in sockets {
+                let listening = Listening {
+                    socket,
+                    url: Arc::clone(&url),
+                    open: Arc::clone(&open),
+                };
+                // A core that has stopped listens to nothing.
+                drop(core.send(Arriving::Port(Box::new(listening))));
+            }
         }
         Ok(Arc::downgrade(&open))
+    }
+
+    fn passed(&self) -> MutexGuard<'_, HashMap<u16, Address>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // Nothing panics while it holds the lock.
@@ -217,6 +240,7 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use super::*;
+    use crate::front::accept;
 
     fn ports() -> (Arc<Ports>, mpsc::UnboundedReceiver<Arriving>) {
         let (core, arriving) = mpsc::unbounded_channel();

@@ -172,6 +172,9 @@ impl Walk<'_> {
             return self.dial().await;
         }
         let endpoint = Arc::clone(&layer.endpoint);
+        let edge = &self.core.edge;
+        let places = edge.limits().held_requests;
+        edge.awaited.member_of(&endpoint.pool, places).await;
         let ask = Ask {
             core: self.core.index(),
             tried: &self.tried,

@@ -40,16 +40,9 @@ impl Deployed {
             ));
         }
         std::fs::write(home.path().join("adit.yaml"), yaml).unwrap();
-        let args = ["start", "--all", "--config", "adit.yaml"]
-            .into_iter()
-            .chain(LOG);
-        let mut agent = AditProcess::spawn_in(Arc::clone(&home), args, &[]);
-        for _ in endpoints {
-            agent
-                .wait_for_line(|line| line.contains("started tunnel"))
-                .await;
-        }
-        Self {
+        let args = ["start", "--all", "--config", "adit.yaml"];
+        let agent = AditProcess::spawn_in(Arc::clone(&home), args.into_iter().chain(LOG), &[]);
+        let mut deployed = Self {
             gateway,
             agent,
             https,
@@ -58,7 +51,9 @@ impl Deployed {
             ca_pem,
             home,
             extra: extra.to_owned(),
-        }
+        };
+        online(&mut deployed.agent, endpoints.len()).await;
+        deployed
     }
 
     /// Writes `gateway.yaml` anew, with other lines behind the ones that are always there.
@@ -71,6 +66,47 @@ impl Deployed {
     pub(crate) fn edit(&self, change: impl FnOnce(String) -> String) {
         let text = std::fs::read_to_string(self.home.path().join("gateway.yaml")).unwrap();
         gateway::put(self.home.path(), "gateway.yaml", &change(text));
+    }
+
+    /// Starts another gateway process that asks the running one for its sockets.
+    pub(crate) fn begin_take_over(&self) -> AditProcess {
+        self.start_gateway_with("--take-over")
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn begin_take_over_with(&self, file: &str) -> AditProcess {
+        let args = ["gateway", "--take-over", "--config", file];
+        AditProcess::spawn_in(Arc::clone(&self.home), args.into_iter().chain(LOG), &[])
+    }
+
+    /// Starts another gateway process with the same configuration and one more argument.
+    pub(crate) fn start_gateway_with(&self, arg: &str) -> AditProcess {
+        let args = ["gateway", arg, "--config", "gateway.yaml"];
+        AditProcess::spawn_in(Arc::clone(&self.home), args.into_iter().chain(LOG), &[])
+    }
+
+    /// Another gateway process takes over from the running one, which is handed back: it may still finish something.
+    pub(crate) async fn take_over(&mut self) -> AditProcess {
+        let mut new = self.begin_take_over();
+        for (scheme, address) in [
+            ("https", self.https),
+            ("http", self.http),
+            ("admin", self.admin),
+        ] {
+            assert_eq!(listening(&mut new, scheme).await, address);
+        }
+        std::mem::replace(&mut self.gateway, new)
+    }
+
+    /// Where all of it is at home.
+    pub(crate) fn home(&self) -> &Arc<TempDir> {
+        &self.home
+    }
+
+    /// Starts another agent process with the same configuration.
+    pub(crate) fn start_agent(&self) -> AditProcess {
+        let args = ["start", "--all", "--config", "adit.yaml"];
+        AditProcess::spawn_in(Arc::clone(&self.home), args.into_iter().chain(LOG), &[])
     }
 
     /// Starts another gateway process in the place of one that has ended: same ports, same authority.
@@ -97,6 +133,15 @@ async fn start_gateway(
     let http = listening(&mut gateway, "http").await;
     let admin = listening(&mut gateway, "admin").await;
     (gateway, https, http, admin)
+}
+
+/// Waits until an agent has so many endpoints.
+pub(crate) async fn online(agent: &mut AditProcess, endpoints: usize) {
+    for _ in 0..endpoints {
+        agent
+            .wait_for_line(|line| line.contains("started tunnel"))
+            .await;
+    }
 }
 
 /// The address that the process says it listens on.

@@ -17,6 +17,7 @@
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`regulars`]: clients that notice every failure and every connection that is closed
+//! - [`load`]: clients that never rest, and what went wrong for them
 //! - [`operator`]: questions to the admin listener
 //! - [`OidcProvider`], [`glewlwyd`]: identity providers; [`Browser`]: what a person has, without JavaScript; [`chromium`]: with it
 //! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
@@ -39,6 +40,7 @@ pub(crate) mod h2raw;
 pub(crate) mod hand_agent;
 pub(crate) mod issuer;
 pub(crate) mod lines;
+pub(crate) mod load;
 pub(crate) mod named;
 pub(crate) mod namespace;
 pub(crate) mod operator;
@@ -62,7 +64,7 @@ use std::{future::Future, time::Duration};
 pub(crate) use agent::{Agent, event};
 pub(crate) use browser::{Ask, Browser, Page};
 pub(crate) use curl::{CurlOutput, curl};
-pub(crate) use deployed::{Deployed, listening};
+pub(crate) use deployed::{Deployed, listening, online};
 pub(crate) use gateway::{Gateway, token_of};
 pub(crate) use process::AditProcess;
 pub(crate) use provider::{CLIENT_SECRET, OidcProvider};
