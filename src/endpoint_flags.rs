@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use adit_agent::EndpointOptions;
+use adit_agent::{EndpointOptions, HealthCheck, Upstream};
 use clap::{ArgAction, Args};
 
 use crate::{exit::Failure, policy_file, reload::Origin};
@@ -21,6 +21,9 @@ pub(crate) struct EndpointFlags {
     /// Take traffic only while no agent of a lower tier can
     #[arg(long, value_name = "N")]
     pub(crate) tier: Option<u32>,
+    /// Take traffic only while the service is well: a PATH to GET, tcp, grpc or grpc:SERVICE
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) health_check: Option<HealthCheck>,
     /// Name of the endpoint
     #[arg(long, default_value = "command_line")]
     pub(crate) name: String,
@@ -57,8 +60,16 @@ impl EndpointFlags {
         Ok(options)
     }
 
-    /// Where its policy was read, and is read again.
-    pub(crate) fn into_origin(self) -> Origin {
-        Origin::File(self.name, self.traffic_policy_file)
+    /// The upstream with the check that they wish for.
+    pub(crate) fn checked(&self, upstream: Upstream) -> Upstream {
+        match &self.health_check {
+            Some(check) => upstream.health_check(check.clone()),
+            None => upstream,
+        }
+    }
+
+    /// Where the policy of an endpoint with these options was read, and is read again.
+    pub(crate) fn into_origin(self, options: &EndpointOptions) -> Origin {
+        Origin::File(Box::new(options.clone()), self.traffic_policy_file)
     }
 }

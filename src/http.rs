@@ -24,6 +24,7 @@ Examples:
   adit http unix:/run/app.sock
   adit http 3000 --traffic-policy-file policy.yaml
   adit http 50051 --upstream-protocol http2   gRPC
+  adit http 3000 --url app.example.com --pooling-enabled --weight 5 --health-check /healthz
 
 A change of the traffic policy's file is noticed and sent to the gateway, and without a terminal SIGHUP reads it
 again, too. No connection is touched; with a mistake in the file the policy in use stays.
@@ -86,12 +87,13 @@ impl Http {
                 .warnings
                 .push("--domain and --hostname are called --url now".to_owned());
         }
-        let endpoints = vec![self.endpoint(&mut settings.warnings)?];
-        let policies = self.endpoint.into_origin();
+        let endpoint = self.endpoint(&mut settings.warnings)?;
+        let origin = self.endpoint.into_origin(&endpoint.options);
+        let endpoints = vec![endpoint];
         Plan {
             settings,
             endpoints,
-            policies,
+            origin,
         }
         .run()
     }
@@ -104,6 +106,7 @@ impl Http {
         if let Some(file) = &self.upstream_tls_verify_cas {
             upstream = upstream.tls_verify_cas(file.clone());
         }
+        let upstream = self.endpoint.checked(upstream);
         let mut options = self
             .endpoint
             .options(warnings)?

@@ -1,4 +1,4 @@
-//! The policies of endpoints that are online follow their files.
+//! The policies and weights of endpoints that are online follow their files.
 
 mod origin;
 
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use adit_agent::{Forwarder, UpdateError, config::Written};
+use adit_agent::{EndpointOptions, Forwarder, PoolPlace, UpdateError, config::Written};
 use adit_gateway::Watch;
 use tokio::{
     sync::{mpsc, watch},
@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// What is worth telling.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// The files have mistakes, and the policies in use stay.
+    /// The files have mistakes, and what is in use stays.
     Refused(String),
     /// They have none any more.
     Right,
@@ -44,17 +44,25 @@ pub(crate) enum News {
     Deaf(String),
     /// What is right and probably not what was meant.
     Warning(String),
-    /// Somebody has sent a signal: how many policies have changed, or that there are mistakes.
+    /// Somebody has sent a signal: how many endpoints have changed, or that there are mistakes.
     Answer(Option<usize>),
 }
 
-/// The policies by the names of their endpoints, as they were read last; each endpoint follows its own.
-pub(crate) struct Policies(BTreeMap<String, watch::Sender<String>>);
+/// What an endpoint takes over while it is online.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Blank for none.
+    policy: String,
+    place: PoolPlace,
+}
+
+/// The same by the names of the endpoints, as it was read last; each endpoint follows its own.
+pub(crate) struct Online(BTreeMap<String, watch::Sender<Wanted>>);
 
 /// Reads again when there is a reason to.
 struct Reload {
     origin: Origin,
-    policies: Policies,
+    online: Online,
     files: BTreeSet<PathBuf>,
     used: Written,
     warned: Vec<String>,
@@ -67,7 +75,7 @@ struct Reload {
 /// Begins to watch the files. The settings are those in use, and the warnings were told.
 pub(crate) fn start(
     origin: Origin,
-    policies: Policies,
+    online: Online,
     used: Written,
     warned: Vec<String>,
 ) -> Result<mpsc::UnboundedReceiver<News>, Failure> {
@@ -81,7 +89,7 @@ pub(crate) fn start(
     let (news, told) = mpsc::unbounded_channel();
     let reload = Reload {
         origin,
-        policies,
+        online,
         files: BTreeSet::new(),
         used,
         warned,
@@ -94,65 +102,83 @@ pub(crate) fn start(
     Ok(told)
 }
 
-/// Gives an endpoint its policy whenever that has changed. What comes of it is an event of the agent's.
+/// Gives an endpoint what it takes over whenever that has changed. What comes of it is an event of the agent's.
 pub(crate) async fn follow(
     forwarder: &Forwarder,
-    mut policy: watch::Receiver<String>,
+    mut wanted: watch::Receiver<Wanted>,
 ) -> Infallible {
-    while policy.changed().await.is_ok() {
-        let text = policy.borrow_and_update().clone();
-        let updated: Result<(), UpdateError> = tokio::select! {
-            updated = forwarder.update_policy(text) => updated,
-            changed = policy.changed() => {
+    while wanted.changed().await.is_ok() {
+        let Wanted { policy, place } = wanted.borrow_and_update().clone();
+        // A place that is no other is not sent; it is only heard of by the agent, which answers at once.
+        let placed = forwarder.set_place(place).await;
+        tell(forwarder, placed, "weight not changed");
+        let updated = tokio::select! {
+            updated = forwarder.update_policy(policy) => updated,
+            changed = wanted.changed() => {
                 if changed.is_ok() {
-                    policy.mark_changed();
+                    wanted.mark_changed();
                 }
                 continue;
             }
         };
-        // The agent does not ask for what no gateway would take; everything else is an event.
-        if let Err(UpdateError::Options(error)) = updated {
-            error!(
-                obj = "policies",
-                name = forwarder.name(),
-                err = %error,
-                "traffic policy not updated; the one in use stays"
-            );
-        }
+        tell(
+            forwarder,
+            updated,
+            "traffic policy not updated; the one in use stays",
+        );
     }
     std::future::pending().await
 }
 
-// === impl Policies ===
+/// The agent does not ask for what no gateway would take; everything else is an event.
+fn tell(forwarder: &Forwarder, outcome: Result<(), UpdateError>, what: &str) {
+    if let Err(UpdateError::Options(error)) = outcome {
+        error!(obj = "policies", name = forwarder.name(), err = %error, "{what}");
+    }
+}
 
-impl Policies {
-    /// The policies that endpoints begin with.
-    pub(crate) fn of<'a>(endpoints: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Self {
-        let policies = endpoints.map(|(name, policy)| {
-            let policy = watch::Sender::new(policy.unwrap_or_default().to_owned());
-            (name.to_owned(), policy)
+// === impl Wanted ===
+
+impl Wanted {
+    /// What is wanted of an endpoint with these options.
+    pub(crate) fn of(options: &EndpointOptions) -> Self {
+        Self {
+            policy: options.policy().unwrap_or_default().to_owned(),
+            place: options.place(),
+        }
+    }
+}
+
+// === impl Online ===
+
+impl Online {
+    /// What endpoints begin with.
+    pub(crate) fn of<'a>(endpoints: impl Iterator<Item = &'a EndpointOptions>) -> Self {
+        let wanted = endpoints.map(|options| {
+            let wanted = watch::Sender::new(Wanted::of(options));
+            (options.name().to_owned(), wanted)
         });
-        Self(policies.collect())
+        Self(wanted.collect())
     }
 
-    /// The policy of an endpoint, from now on.
-    pub(crate) fn of_endpoint(&self, name: &str) -> Option<watch::Receiver<String>> {
+    /// What is wanted of an endpoint, from now on.
+    pub(crate) fn of_endpoint(&self, name: &str) -> Option<watch::Receiver<Wanted>> {
         self.0.get(name).map(watch::Sender::subscribe)
     }
 
-    /// Takes over what was read, and tells the endpoints; those whose policy is the same only if `again`. Answers how
+    /// Takes over what was read, and tells the endpoints; those for which it is the same only if `again`. Answers how
     /// many have changed.
-    fn renew(&self, mut read: BTreeMap<String, String>, again: bool) -> usize {
+    fn renew(&self, mut read: BTreeMap<String, Wanted>, again: bool) -> usize {
         let mut changed = 0;
-        for (name, policy) in &self.0 {
+        for (name, wanted) in &self.0 {
             // An endpoint that was taken out stays as it is until a restart.
-            let Some(text) = read.remove(name) else {
+            let Some(new) = read.remove(name) else {
                 continue;
             };
-            policy.send_if_modified(|old| {
-                let differs = *old != text;
+            wanted.send_if_modified(|old| {
+                let differs = *old != new;
                 changed += usize::from(differs);
-                *old = text;
+                *old = new;
                 differs || again
             });
         }
@@ -233,7 +259,7 @@ impl Reload {
         }
         self.warned = read.warnings;
         self.files = read.files;
-        self.policies.renew(read.policies, asked)
+        self.online.renew(read.wanted, asked)
     }
 
     fn tell(&self, news: News) {

@@ -151,6 +151,40 @@ impl Report {
                 );
                 self.problem(format!("{name}: {}", refused.reason));
             }
+            Event::Reweighed {
+                name,
+                url,
+                weight,
+                tier,
+            } => info!(obj = "tunnels", name, url, weight, tier, "weight updated"),
+            Event::NotReweighed { name, url, reason } => {
+                warn!(
+                    obj = "tunnels",
+                    name,
+                    url,
+                    err = reason,
+                    "weight not changed"
+                );
+                self.problem(format!("{name}: {reason}"));
+            }
+            Event::Health {
+                name,
+                upstream,
+                up,
+                reason,
+            } => {
+                match up {
+                    true => info!(obj = "health", name, addr = upstream, "service is up"),
+                    false => warn!(
+                        obj = "health",
+                        name,
+                        addr = upstream,
+                        err = reason,
+                        "service is down"
+                    ),
+                }
+                self.change(|status| status.health(name, (!up).then_some(reason)));
+            }
             Event::Dialed { name, upstream } => {
                 debug!(obj = "join", name, addr = upstream, "join connections");
             }
@@ -203,11 +237,11 @@ impl Report {
                 error!(
                     obj = "policies",
                     err = mistakes,
-                    "not reloaded; the policies in use stay"
+                    "not reloaded; what is in use stays"
                 );
                 self.problem(mistakes);
             }
-            News::Right => info!(obj = "policies", "the policies' files are right again"),
+            News::Right => info!(obj = "policies", "the files are right again"),
             News::Warning(text) => warn!(obj = "policies", "{text}"),
             News::Waiting(keys) => warn!(
                 obj = "policies",
@@ -220,11 +254,11 @@ impl Report {
                 "files cannot be watched, so they are looked at once a minute"
             ),
             News::Answer(Some(changed)) => {
-                info!(obj = "policies", changed, "the policies were read again");
+                info!(obj = "policies", changed, "the files were read again");
             }
             News::Answer(None) => warn!(
                 obj = "policies",
-                "the policies were read again and are not right; those in use stay"
+                "the files were read again and are not right; what is in use stays"
             ),
         }
     }

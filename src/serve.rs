@@ -12,7 +12,7 @@ use crate::{
     embedded,
     exit::Failure,
     log::Writer,
-    reload::{self, Origin, Policies},
+    reload::{self, Online, Origin},
     report::Report,
     running::Running,
     runtime,
@@ -34,8 +34,8 @@ pub(crate) struct Endpoint {
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) endpoints: Vec<Endpoint>,
-    /// Where the endpoints' policies were read, and are read again.
-    pub(crate) policies: Origin,
+    /// Where the endpoints' policies and weights were read, and are read again.
+    pub(crate) origin: Origin,
 }
 
 // === impl Plan ===
@@ -82,17 +82,11 @@ impl Plan {
         if let Some(own) = &own {
             embedded::tell(own, &mut report);
         }
-        let policies = self.endpoints.iter();
-        let policies = Policies::of(policies.map(|one| (one.options.name(), one.options.policy())));
-        let online = bring_online(
-            self.endpoints,
-            &policies,
-            &agent,
-            (own.is_some(), reporting),
-        );
+        let wanted = Online::of(self.endpoints.iter().map(|one| &one.options));
+        let online = bring_online(self.endpoints, &wanted, &agent, (own.is_some(), reporting));
         let news = reload::start(
-            self.policies,
-            policies,
+            self.origin,
+            wanted,
             self.settings.written,
             self.settings.warnings,
         )?;
@@ -136,7 +130,7 @@ async fn connect(agent: AgentBuilder, own: Option<&Embedded>) -> Result<Agent, C
 /// Asks for all endpoints at once; the answers come in their own time.
 fn bring_online(
     endpoints: Vec<Endpoint>,
-    policies: &Policies,
+    wanted: &Online,
     agent: &Agent,
     (own_gateway, reporting): (bool, bool),
 ) -> JoinSet<Result<End, BindError>> {
@@ -147,25 +141,25 @@ fn bring_online(
         random,
     } in endpoints
     {
-        let policy = policies.of_endpoint(options.name());
+        let changes = wanted.of_endpoint(options.name());
         let options = options.report(reporting);
-        let wanted = match random && own_gateway {
+        let all = match random && own_gateway {
             // Plain http costs nothing here, and needs no certificate.
             true => vec![options.clone().url("https://"), options.url("http://")],
             false => vec![options],
         };
-        for options in wanted {
-            let (agent, upstream, policy) = (agent.clone(), upstream.clone(), policy.clone());
+        for options in all {
+            let (agent, upstream, changes) = (agent.clone(), upstream.clone(), changes.clone());
             online.spawn(async move {
                 let forwarder = agent.forward(options, upstream).await?;
                 // What only waits for the agent's end must not keep it.
                 drop(agent);
-                let Some(policy) = policy else {
+                let Some(changes) = changes else {
                     return Ok(forwarder.done().await);
                 };
                 tokio::select! {
                     end = forwarder.done() => Ok(end),
-                    never = reload::follow(&forwarder, policy) => match never {},
+                    never = reload::follow(&forwarder, changes) => match never {},
                 }
             });
         }

@@ -23,11 +23,12 @@ Examples:
   version: 3
   agent: { connect_url: \"example.com:443\", authtoken: adit_2Qm… }
   endpoints:
-    - { name: web, url: https://app.example.com, upstream: { url: 3000 } }
+    - { name: web, url: https://app.example.com, upstream: { url: 3000, health_check: /healthz } }
 
-A change of a traffic policy, in the configuration or in a file it names, is noticed and sent to the gateway, and
-without a terminal SIGHUP reads them again, too. No connection is touched; with a mistake in any of them all policies
-in use stay. Other settings are applied by a restart; the log names those that wait for one.")]
+A change of a traffic policy, in the configuration or in a file it names, or of weight, tier or metadata is noticed
+and sent to the gateway, and without a terminal SIGHUP reads them again, too. No connection is touched; with a mistake
+in any of them everything stays as it is. Other settings are applied by a restart; the log names those that wait for
+one.")]
 pub(crate) struct Start {
     /// Names of endpoints
     #[arg(
@@ -75,11 +76,11 @@ impl Start {
             })
             .collect();
         let names = (!self.all).then_some(self.names);
-        let policies = Origin::Config(settings::files(shared), names);
+        let origin = Origin::Config(settings::files(shared), names);
         Plan {
             settings,
             endpoints,
-            policies,
+            origin,
         }
         .run()
     }

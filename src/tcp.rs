@@ -68,15 +68,17 @@ impl Tcp {
         let upstream = Upstream::parse(&self.upstream)
             .and_then(|upstream| upstream.for_url(&url))
             .map_err(Failure::mistake)?;
-        let options = self.endpoint.options(&mut settings.warnings)?;
+        let options = self.endpoint.options(&mut settings.warnings)?.url(url);
+        let upstream = self.endpoint.checked(upstream);
+        let origin = self.endpoint.into_origin(&options);
         Plan {
             settings,
             endpoints: vec![Endpoint {
-                options: options.url(url),
+                options,
                 upstream,
                 random: false,
             }],
-            policies: self.endpoint.into_origin(),
+            origin,
         }
         .run()
     }

@@ -13,7 +13,7 @@ use adit_wire::message::{EndpointSpec, Refused};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    AgentBuilder, EndpointOptions, Event, Forwarder, Listener, Upstream,
+    AgentBuilder, EndpointOptions, Event, Forwarder, HealthCheck, Listener, Upstream,
     bindings::Wanted,
     dial::{Dialer, DialerError},
     endpoint::{Endpoint, OptionError},
@@ -81,7 +81,7 @@ impl Agent {
     pub async fn listen(&self, options: EndpointOptions) -> Result<Listener, BindError> {
         let (hand, streams) = mpsc::channel(UNACCEPTED);
         let endpoint = self
-            .bind(options.into_spec(String::new())?, Target::Hand(hand))
+            .bind(options.into_spec(String::new())?, Target::Hand(hand), None)
             .await?;
         Ok(Listener { endpoint, streams })
     }
@@ -102,8 +102,11 @@ impl Agent {
         let upstream = upstream.for_url(options.wanted_url());
         let upstream = upstream.map_err(DialerError::from)?;
         let dialer = Dialer::new(&upstream)?;
-        let spec = options.into_spec(upstream.to_string())?;
-        let endpoint = self.bind(spec, Target::Dial(dialer)).await?;
+        let mut spec = options.into_spec(upstream.to_string())?;
+        let check = upstream.check.clone();
+        spec.checked = check.is_some();
+        let target = Target::Dial(Arc::new(dialer));
+        let endpoint = self.bind(spec, target, check).await?;
         Ok(Forwarder { endpoint, upstream })
     }
 
@@ -152,7 +155,12 @@ impl Agent {
         }
     }
 
-    async fn bind(&self, spec: EndpointSpec, target: Target) -> Result<Endpoint, BindError> {
+    async fn bind(
+        &self,
+        spec: EndpointSpec,
+        target: Target,
+        check: Option<HealthCheck>,
+    ) -> Result<Endpoint, BindError> {
         let key = self.keys.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         let name = spec.name.clone();
@@ -160,6 +168,7 @@ impl Agent {
             key,
             spec,
             target,
+            check,
             answer,
         });
         let asked = self.commands.send(Command::Bind(wanted)).is_ok();

@@ -1,5 +1,7 @@
 //! The endpoints of an agent over all its sessions: asked for, granted, lost and asked for again.
 
+mod health;
+mod place;
 mod policy;
 
 use std::{
@@ -14,14 +16,18 @@ use adit_wire::{
 };
 use tokio::sync::{oneshot, watch};
 
-pub(crate) use self::policy::Wish;
 use self::policy::{Asked, Updates, Wishes};
+pub(crate) use self::{
+    place::{PlaceChange, PlaceWish},
+    policy::Wish,
+};
 use crate::{
     End, Event,
     agent::BindError,
     backoff::Backoff,
-    endpoint::Standing,
+    endpoint::{PoolPlace, Standing},
     event::{Events, printable, printable_refusal},
+    health::{Checking, Checks, Health, HealthCheck},
     routes::{Route, Target},
     session::Session,
 };
@@ -35,6 +41,8 @@ pub(crate) struct Wanted {
     pub(crate) key: Key,
     pub(crate) spec: EndpointSpec,
     pub(crate) target: Target,
+    /// Of the service that the target dials.
+    pub(crate) check: Option<HealthCheck>,
     pub(crate) answer: oneshot::Sender<Result<watch::Receiver<Standing>, BindError>>,
 }
 
@@ -47,14 +55,22 @@ pub(crate) struct Bindings {
     asked: BTreeSet<Key>,
     /// Questions for other policies.
     updates: Updates,
+    checks: Checks,
+    /// Whether it was said that the gateway does not listen to what the checks find.
+    warned_of_checks: bool,
     backoff: Backoff,
     events: Events,
 }
 
 #[derive(Debug)]
 struct Binding {
-    /// With the policy that the gateway has taken.
+    /// With the policy that the gateway has taken, and the newest place.
     spec: EndpointSpec,
+    /// The place that the gateway of the present session was told.
+    said_place: Option<PoolPlace>,
+    /// What the checks of the service have found.
+    health: Option<Health>,
+    _checking: Option<Checking>,
     wishes: Wishes,
     route: Arc<Route>,
     /// The URL that was granted, asked for again so that it stays.
@@ -70,12 +86,14 @@ struct Binding {
 // === impl Bindings ===
 
 impl Bindings {
-    pub(crate) fn new(backoff: Backoff, events: Events) -> Self {
+    pub(crate) fn new(backoff: Backoff, events: Events, checks: Checks) -> Self {
         Self {
             held: BTreeMap::new(),
             by_id: HashMap::new(),
             asked: BTreeSet::new(),
             updates: Updates::default(),
+            checks,
+            warned_of_checks: false,
             backoff,
             events,
         }
@@ -86,14 +104,24 @@ impl Bindings {
             key,
             spec,
             target,
+            check,
             answer,
         } = wanted;
+        let checking = match (&check, &target) {
+            (Some(check), Target::Dial(dialer)) => {
+                Some(self.checks.begin(key, check, dialer, spec.protocol))
+            }
+            _ => None,
+        };
         let binding = Binding {
             route: Arc::new(Route {
                 name: spec.name.clone(),
                 target,
             }),
             spec,
+            said_place: None,
+            health: None,
+            _checking: checking,
             wishes: Wishes::default(),
             granted: None,
             id: None,
@@ -174,6 +202,9 @@ impl Bindings {
         {
             binding.accept(wish, &self.events);
         }
+        // What has changed while the question was on its way; a failure is an event.
+        drop(self.say_place(key, session));
+        self.say_health(key, session);
         self.ask_for_policy(key, session);
     }
 
@@ -302,6 +333,7 @@ impl Bindings {
 impl Binding {
     /// How the gateway is asked for it.
     fn question(&mut self, request: Key, version: u16) -> AgentMessage {
+        self.said_place = Some(PoolPlace::of(&self.spec));
         let mut endpoint = self.spec.clone();
         if let Some(granted) = &self.granted {
             endpoint.url.clone_from(granted);

@@ -18,6 +18,7 @@ use crate::{
     bindings::Bindings,
     event::Events,
     gateway::Gateway,
+    health::Checks,
     reconnect::{Reconnect, State},
     session::Surroundings,
     stream::Running,
@@ -198,7 +199,11 @@ impl AgentBuilder {
         let life = Reconnect {
             with,
             hello,
-            bindings: Bindings::new(self.backoff.clone(), events.clone()),
+            bindings: Bindings::new(
+                self.backoff.clone(),
+                events.clone(),
+                Checks::new(commands.downgrade()),
+            ),
             backoff: self.backoff,
             commands: commanded,
             to_itself: commands.downgrade(),

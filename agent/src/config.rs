@@ -3,6 +3,7 @@
 //! Version 3 of the shape that ngrok's users know. Every key is read and checked; one that has no
 //! effect in this version gives a warning. A key that nobody knows is a mistake, with its place.
 
+mod check;
 mod file;
 mod merge;
 mod written;
@@ -255,6 +256,9 @@ impl EndpointConfig {
         let mut upstream = upstream.tls_verify(upstream_text.tls_verify.unwrap_or(false));
         if let Some(path) = upstream_text.tls_verify_cas {
             upstream = upstream.tls_verify_cas(path);
+        }
+        if let Some(check) = upstream_text.health_check {
+            upstream = upstream.health_check(check.0);
         }
         let policy_file = text.traffic_policy_file.clone();
         let policy = match (text.traffic_policy, text.traffic_policy_file) {

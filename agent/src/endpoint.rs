@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     End,
-    bindings::{Key, Wish},
+    bindings::{Key, PlaceChange, PlaceWish, Wish},
     reconnect::Command,
     upstream::is_tcp,
 };
@@ -35,10 +35,21 @@ pub enum OptionError {
     },
 }
 
-/// Why an endpoint keeps the traffic policy that it has.
+/// Its place among the endpoints that serve one URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolPlace {
+    /// Share of the pool's traffic; 0 takes no new traffic.
+    pub weight: u32,
+    /// Lower tiers serve first; a higher one only while no lower can.
+    pub tier: u32,
+    /// A text of the user's own, at most 4096 bytes.
+    pub metadata: String,
+}
+
+/// Why an endpoint stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
-    /// The gateway refused the new one.
+    /// The gateway refused, or is of a version that cannot change it.
     #[error(transparent)]
     Refused(Refused),
     /// No gateway would take it.
@@ -51,6 +62,9 @@ pub enum UpdateError {
     #[error("the endpoint has ended: {0}")]
     Ended(End),
 }
+
+/// Bytes of an endpoint's metadata.
+const METADATA: usize = 4096;
 
 /// Bytes of a traffic policy.
 const POLICY: usize = 1024 * 1024;
@@ -78,6 +92,19 @@ impl Endpoint {
         self.standing.borrow().url.clone()
     }
 
+    pub(crate) async fn set_place(&self, change: PlaceChange) -> Result<(), UpdateError> {
+        if let PlaceChange::Whole(place) = &change {
+            at_most(METADATA, "metadata", &place.metadata)?;
+        }
+        let (answer, answered) = oneshot::channel();
+        let wish = PlaceWish { change, answer };
+        let reweigh = Command::Reweigh {
+            key: self.key,
+            wish,
+        };
+        self.told(reweigh, answered).await
+    }
+
     pub(crate) async fn update_policy(&self, text: String) -> Result<(), UpdateError> {
         at_most(POLICY, "traffic policy", &text)?;
         let (answer, answered) = oneshot::channel();
@@ -86,7 +113,16 @@ impl Endpoint {
             key: self.key,
             wish,
         };
-        let asked = self.commands.send(update).is_ok();
+        self.told(update, answered).await
+    }
+
+    /// What comes of a wish.
+    async fn told(
+        &self,
+        wish: Command,
+        answered: oneshot::Receiver<Result<(), UpdateError>>,
+    ) -> Result<(), UpdateError> {
+        let asked = self.commands.send(wish).is_ok();
         match if asked { answered.await.ok() } else { None } {
             Some(answer) => answer,
             None => Err(UpdateError::Ended(self.done().await)),
@@ -211,6 +247,12 @@ impl EndpointOptions {
         self.spec.traffic_policy.as_deref()
     }
 
+    /// The place in the pool that was given.
+    #[must_use]
+    pub fn place(&self) -> PoolPlace {
+        PoolPlace::of(&self.spec)
+    }
+
     /// The endpoint's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -230,7 +272,7 @@ impl EndpointOptions {
         }
         at_most(255, "name", &spec.name)?;
         at_most(2048, "url", &spec.url)?;
-        at_most(4096, "metadata", &spec.metadata)?;
+        at_most(METADATA, "metadata", &spec.metadata)?;
         at_most(255, "description", &spec.description)?;
         at_most(
             POLICY,

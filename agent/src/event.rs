@@ -70,6 +70,37 @@ pub enum Event {
         /// Why.
         refused: Refused,
     },
+    /// The gateway was told of another place of an endpoint in its pool.
+    Reweighed {
+        /// The endpoint's name.
+        name: String,
+        /// Where it can be reached.
+        url: String,
+        /// Its share of the traffic from now on.
+        weight: u32,
+        /// Its tier from now on.
+        tier: u32,
+    },
+    /// The gateway cannot be told; the new place is what the endpoint has when the agent connects anew.
+    NotReweighed {
+        /// The endpoint's name.
+        name: String,
+        /// Where it can be reached.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The health check of an endpoint's service has found something new.
+    Health {
+        /// The endpoint's name.
+        name: String,
+        /// The service.
+        upstream: String,
+        /// Whether the service may get traffic.
+        up: bool,
+        /// Why not.
+        reason: String,
+    },
     /// A connection to the service stands.
     Dialed {
         /// The endpoint's name.

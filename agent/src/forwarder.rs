@@ -1,6 +1,6 @@
 //! An endpoint whose streams go to a service.
 
-use crate::{End, UpdateError, Upstream, endpoint::Endpoint};
+use crate::{End, PoolPlace, UpdateError, Upstream, bindings::PlaceChange, endpoint::Endpoint};
 
 /// Holds an endpoint that is forwarded. Dropping it does not end the endpoint: it lives with its
 /// agent.
@@ -49,6 +49,25 @@ impl Forwarder {
     /// the place of this one, or the endpoint ends.
     pub async fn update_policy(&self, text: impl Into<String>) -> Result<(), UpdateError> {
         self.endpoint.update_policy(text.into()).await
+    }
+
+    /// Gives the endpoint another share of its pool's traffic, from the next request on; 0 takes no new traffic.
+    ///
+    /// Streams that run are not touched. Without a session it is what the next one begins with.
+    ///
+    /// # Errors
+    /// When the gateway is of a version that cannot change it, and so does when the agent connects anew; or the endpoint
+    /// has ended.
+    pub async fn set_weight(&self, weight: u32) -> Result<(), UpdateError> {
+        self.endpoint.set_place(PlaceChange::Weight(weight)).await
+    }
+
+    /// The same with weight, tier and metadata.
+    ///
+    /// # Errors
+    /// As [`Self::set_weight`], or when the metadata is too long.
+    pub async fn set_place(&self, place: PoolPlace) -> Result<(), UpdateError> {
+        self.endpoint.set_place(PlaceChange::Whole(place)).await
     }
 
     /// Gives the URL back. Streams that run may finish.

@@ -5,14 +5,15 @@
 //! outlive the loss of a session: the agent comes back and asks for the same URLs.
 //!
 //! - [`AgentBuilder`]: settings, and whom to trust ([`ConnectCas`])
-//! - [`EndpointOptions`]: what to ask for; [`Upstream`]: where it goes
+//! - [`EndpointOptions`]: what to ask for; [`Upstream`]: where it goes; [`HealthCheck`]: only while that is well
 //! - [`Forwarder`], [`Listener`], [`Stream`]: what is held then
 //! - [`Event`]: what happens, for logs and displays
 //! - [`config`]: the file `adit.yaml`
 //!
 //! Inside, from top to bottom: `reconnect` lives through one `session` after the other; a session
 //! has lanes (`lane`) to a `gateway`; each stream on a lane is answered by `forward`, which looks
-//! up its `routes` entry, and `dial`s and `splice`s. `bindings` remembers the endpoints over all.
+//! up its `routes` entry, and `dial`s and `splice`s. `bindings` remembers the endpoints over all, and
+//! what their `health` checks find.
 //!
 //! ```no_run
 //! use adit_agent::{Agent, EndpointOptions, Upstream};
@@ -40,6 +41,7 @@ mod event;
 mod forward;
 mod forwarder;
 mod gateway;
+mod health;
 mod lane;
 mod listener;
 mod reconnect;
@@ -58,10 +60,11 @@ pub use adit_wire::message::{DialError, DialErrorKind, RefusalCode, Refused};
 pub use agent::{Agent, BindError, End};
 pub use builder::{AgentBuilder, ConnectError};
 pub use dial::DialerError;
-pub use endpoint::{EndpointOptions, OptionError, Protocol, UpdateError};
+pub use endpoint::{EndpointOptions, OptionError, PoolPlace, Protocol, UpdateError};
 pub use event::Event;
 pub use forwarder::Forwarder;
 pub use gateway::{ConnectUrl, ConnectUrlError};
+pub use health::{HealthCheck, HealthCheckError};
 pub use listener::Listener;
 pub use stream::Stream;
 pub use tls::{CasError, ConnectCas};

@@ -15,9 +15,10 @@ use tokio::{
 use crate::{
     End, Event,
     backoff::{Backoff, LIVED},
-    bindings::{Bindings, Key, Wanted, Wish},
+    bindings::{Bindings, Key, PlaceWish, Wanted, Wish},
     event::printable_refusal,
     gateway::Unconnected,
+    health::Health,
     session::{Session, Surroundings},
 };
 
@@ -39,6 +40,16 @@ pub(crate) enum Command {
     Update {
         key: Key,
         wish: Wish,
+    },
+    /// Gives an endpoint another place in its pool.
+    Reweigh {
+        key: Key,
+        wish: PlaceWish,
+    },
+    /// The check of an endpoint's service has found something new.
+    Checked {
+        key: Key,
+        health: Health,
     },
     /// Asks again for an endpoint that was refused for the time being.
     Rebind {
@@ -152,6 +163,8 @@ impl Reconnect {
                     }
                     Command::Unbind { key, done } => self.unbind(key, done, None),
                     Command::Update { key, wish } => self.bindings.update(key, wish, None),
+                    Command::Reweigh { key, wish } => self.bindings.set_place(key, wish, None),
+                    Command::Checked { key, health } => self.bindings.checked(key, health, None),
                     Command::Rebind { .. } => {}
                     Command::Drain { deadline, done } => {
                         // Streams of an older session may still run.
@@ -246,6 +259,8 @@ impl Reconnect {
                 self.bindings.ask(key, session);
             }
             Command::Update { key, wish } => self.bindings.update(key, wish, Some(session)),
+            Command::Reweigh { key, wish } => self.bindings.set_place(key, wish, Some(session)),
+            Command::Checked { key, health } => self.bindings.checked(key, health, Some(session)),
             Command::Rebind { key } => self.bindings.ask(key, session),
             Command::Unbind { key, done } => self.unbind(key, done, Some(session)),
             Command::Drain { .. } => {}

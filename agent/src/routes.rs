@@ -33,7 +33,7 @@ pub(crate) struct Route {
 #[derive(Debug)]
 pub(crate) enum Target {
     /// To the service of the user's configuration.
-    Dial(Dialer),
+    Dial(Arc<Dialer>),
     /// To a [`Listener`](crate::Listener) in this program.
     Hand(mpsc::Sender<Stream>),
 }

@@ -2,7 +2,9 @@
 
 mod faults;
 mod forwarding;
+mod health;
 mod life;
+mod place;
 mod policy;
 
 use std::{sync::Arc, time::Duration};

@@ -2,7 +2,10 @@
 
 use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
 
-use crate::tls::{ConnectCas, Verify};
+use crate::{
+    HealthCheck,
+    tls::{ConnectCas, Verify},
+};
 
 /// The service that an endpoint forwards to.
 ///
@@ -28,6 +31,7 @@ pub struct Upstream {
     pub(crate) verify: Verify,
     /// What was written, if it says nothing of how to speak.
     bare: Option<String>,
+    pub(crate) check: Option<HealthCheck>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +109,7 @@ impl Upstream {
             place,
             verify: Verify::No,
             bare: is_bare.then(|| text.to_owned()),
+            check: None,
         })
     }
 
@@ -137,6 +142,13 @@ impl Upstream {
         } else {
             Verify::No
         };
+        self
+    }
+
+    /// Checks the service for as long as the endpoint is held, and takes traffic only while it is well.
+    #[must_use]
+    pub fn health_check(mut self, check: HealthCheck) -> Self {
+        self.check = Some(check);
         self
     }
 

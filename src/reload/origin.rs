@@ -1,27 +1,31 @@
-//! Where the policies of an agent's endpoints are written.
+//! Where the policies and weights of an agent's endpoints are written.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
 
-use adit_agent::config::{Config, Written};
+use adit_agent::{
+    EndpointOptions,
+    config::{Config, Written},
+};
 
+use super::Wanted;
 use crate::policy_file;
 
 /// Where to read.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {
-    /// The endpoint of this name has its policy from a file, or none.
-    File(String, Option<PathBuf>),
+    /// The endpoint has its policy from a file, or none, and its weight from the command line.
+    File(Box<EndpointOptions>, Option<PathBuf>),
     /// The endpoints of these names, or all of them, are in configuration files.
     Config(Vec<PathBuf>, Option<Vec<String>>),
 }
 
 /// What is written there.
 pub(super) struct Read {
-    /// By endpoint; empty for none.
-    pub(super) policies: BTreeMap<String, String>,
+    /// By endpoint.
+    pub(super) wanted: BTreeMap<String, Wanted>,
     /// What was read for it.
     pub(super) files: BTreeSet<PathBuf>,
     pub(super) written: Written,
@@ -35,14 +39,18 @@ impl Origin {
     /// Reads and checks everything.
     pub(super) fn read(&self) -> Result<Read, String> {
         match self {
-            Self::File(name, file) => {
+            Self::File(options, file) => {
                 let mut warnings = Vec::new();
                 let policy = file
                     .as_deref()
                     .map(|file| policy_file::read(file, &mut warnings));
                 let policy = policy.transpose().map_err(|failure| failure.to_string())?;
+                let wanted = Wanted {
+                    policy: policy.unwrap_or_default(),
+                    ..Wanted::of(options)
+                };
                 Ok(Read {
-                    policies: BTreeMap::from([(name.clone(), policy.unwrap_or_default())]),
+                    wanted: BTreeMap::from([(options.name().to_owned(), wanted)]),
                     files: file.iter().cloned().collect(),
                     written: Written::default(),
                     warnings,
@@ -51,14 +59,14 @@ impl Origin {
             Self::Config(files, _) => {
                 let config = Config::load(files).map_err(|mistake| mistake.to_string())?;
                 let mut read = Read {
-                    policies: BTreeMap::new(),
+                    wanted: BTreeMap::new(),
                     files: files.iter().cloned().collect(),
                     written: config.written,
                     warnings: config.warnings,
                 };
                 for endpoint in config.endpoints {
-                    let policy = endpoint.options.policy().unwrap_or_default().to_owned();
-                    read.policies.insert(endpoint.name().to_owned(), policy);
+                    let wanted = Wanted::of(&endpoint.options);
+                    read.wanted.insert(endpoint.name().to_owned(), wanted);
                     read.files.extend(endpoint.policy_file);
                 }
                 Ok(read)

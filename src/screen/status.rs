@@ -1,6 +1,9 @@
 //! What the screen knows: a small, bounded picture of the session.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use time::OffsetDateTime;
 
@@ -16,6 +19,8 @@ pub(crate) struct Status {
     /// Lines that stand as long as the process: a label and a text.
     pub(crate) notes: Vec<(&'static str, String)>,
     pub(crate) forwarding: Vec<Forwarding>,
+    /// Endpoints whose services are down, by name, and why.
+    pub(crate) down: BTreeMap<String, String>,
     /// By first digit of the status; 0 for anything else.
     pub(crate) answers: [u64; 6],
     /// Newest first.
@@ -78,6 +83,14 @@ impl Status {
                 });
                 true
             }
+        }
+    }
+
+    /// An endpoint's service is well, or `down` for this reason.
+    pub(crate) fn health(&mut self, name: &str, down: Option<&String>) {
+        match down {
+            Some(why) => drop(self.down.insert(name.to_owned(), why.clone())),
+            None => drop(self.down.remove(name)),
         }
     }
 

@@ -77,8 +77,13 @@ impl Page {
             self.row(label, text, Style::new());
         }
         for line in &status.forwarding {
-            let text = format!("{} -> {}", line.url, line.upstream);
-            self.row("Forwarding", &text, self.look.painted(Color::Cyan));
+            let mut text = format!("{} -> {}", line.url, line.upstream);
+            let down = status.down.get(&line.name);
+            if let Some(why) = down {
+                text.push_str(&format!(" (down: {why})"));
+            }
+            let colour = down.map_or(Color::Cyan, |_| Color::Red);
+            self.row("Forwarding", &text, self.look.painted(colour));
         }
     }
 
@@ -285,6 +290,22 @@ mod tests {
                 "03:04:06  GET     /a/rather/long/path\\u001b[2J/that/does/not/fit/… 502     12 ms",
             ]
         );
+    }
+
+    #[test]
+    fn a_service_that_is_down_says_so_beside_its_url() {
+        let mut status = status();
+        status.health("web", Some(&"GET /up: status 503".to_owned()));
+        let drawn = |status: &Status| {
+            let mut terminal = Terminal::new(TestBackend::new(120, 11)).unwrap();
+            let look = Look { colour: false };
+            terminal.draw(|frame| draw(frame, status, look)).unwrap();
+            terminal.backend().to_string()
+        };
+        let says = "http://localhost:3000 (down: GET /up: status 503)";
+        assert!(drawn(&status).contains(says));
+        status.health("web", None);
+        assert!(!drawn(&status).contains("down"));
     }
 
     #[test]

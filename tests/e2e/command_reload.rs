@@ -246,12 +246,16 @@ async fn adit_start_follows_its_configuration_and_says_what_waits_for_a_restart(
     until(gateway.http(), "a.localhost", 410).await;
     until(gateway.http(), "b.localhost", 404).await;
 
-    // A policy may go; a weight waits.
+    // A policy may go, and a weight change; whether there is a pool waits.
     write("", ", weight: 7");
+    agent
+        .wait_for_line(|line| line.contains("weight updated") && line.contains("weight=7"))
+        .await;
+    write("", ", weight: 7, pooling_enabled: true");
     let told = agent
         .wait_for_line(|line| line.contains("applied by a restart only"))
         .await;
-    assert!(told.contains("weight of endpoint"), "{told}");
+    assert!(told.contains("pooling_enabled of endpoint"), "{told}");
     until(gateway.http(), "a.localhost", 200).await;
     agent.signal("HUP");
     agent

@@ -18,6 +18,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
+use super::check::CheckText;
 use crate::{ConnectCas, ConnectUrl, Protocol, Upstream};
 
 /// The version of a file, whatever else it holds.
@@ -103,6 +104,7 @@ pub(super) struct UpstreamText {
     pub(super) proxy_protocol: Option<OrFalse>,
     pub(super) tls_verify: Option<bool>,
     pub(super) tls_verify_cas: Option<PathBuf>,
+    pub(super) health_check: Option<CheckText>,
 }
 
 // === impl File ===

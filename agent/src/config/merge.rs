@@ -43,7 +43,9 @@ take_fields!(AgentText {
     proxy_url, remote_management, update_channel, update_check, web_addr, web_allow_hosts,
 } besides {});
 
-take_fields!(UpstreamText { url, protocol, proxy_protocol, tls_verify, tls_verify_cas } besides {});
+take_fields!(UpstreamText {
+    url, protocol, proxy_protocol, tls_verify, tls_verify_cas, health_check,
+} besides {});
 
 take_fields!(EndpointText {
     url, bindings, description, metadata, pooling_enabled, weight, tier, inspect, traffic_policy,

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::*;
-use crate::Protocol;
+use crate::{HealthCheck, Protocol};
 
 /// A folder for one test, empty at its start.
 fn folder(name: &str) -> PathBuf {
@@ -44,6 +44,12 @@ fn reads_every_key_of_the_reference() {
 
     let app = &config.endpoints[0];
     assert_eq!(app.upstream.to_string(), "http://localhost:3000");
+    let check = HealthCheck::http("/healthz?deep=1").unwrap();
+    let check = check.host("app.example.com").unwrap();
+    let check = check.statuses("200-299,401").unwrap();
+    let check = check.interval(Duration::from_secs(1)).up_after(2);
+    let check = check.timeout(Duration::from_millis(500)).down_after(3);
+    assert_eq!(app.upstream.check, Some(check));
     let spec = app.options.clone().into_spec(String::new()).unwrap();
     assert_eq!(
         (spec.name.as_str(), spec.url.as_str()),
@@ -54,6 +60,8 @@ fn reads_every_key_of_the_reference() {
         (50, 1, true)
     );
     assert!(spec.traffic_policy.unwrap().contains("on_http_request"));
+    let by_name = HealthCheck::grpc("my.Service").unwrap();
+    assert_eq!(config.endpoints[1].upstream.check, Some(by_name));
     let grpc = config.endpoints[1]
         .options
         .clone()
@@ -101,6 +109,52 @@ fn a_mistake_has_its_place_and_a_caret() {
         url.contains("adit.yaml:3:20") && url.contains("tls:// endpoints are not available"),
         "{url}"
     );
+}
+
+#[test]
+fn a_mistake_in_a_health_check_has_its_place() {
+    let with = |check: &str| {
+        format!(
+            "version: 3\nendpoints:\n  - {{name: a, upstream: {{url: 80, health_check: {check}}}}}\n"
+        )
+    };
+    let path = "write a path such as /healthz, tcp, grpc, or grpc:NAME";
+    let one = "exactly one of http: PATH, tcp: true and grpc: NAME";
+    for (check, column, says) in [
+        ("healthz", 49, path),
+        ("{}", 49, one),
+        ("{tcp: false}", 49, one),
+        ("{tcp: true, http: /a}", 49, one),
+        ("{http: healthz}", 56, "is not a path"),
+        ("{http: /, statuses: 2xx}", 69, "200-399, or 200-299,401"),
+        ("{http: /, interval: 5}", 69, "duration"),
+        ("{http: /, interval: 10ms}", 49, "from 100ms to 1h"),
+        ("{http: /, timeout: 0s}", 49, "more than 0s"),
+        ("{http: /, up_after: 0}", 49, "at least 1"),
+        ("{http: /, hots: a}", 59, "did you mean `host`?"),
+        (
+            "{tcp: true, statuses: 200}",
+            50,
+            "belongs to a check by http",
+        ),
+        ("{grpc: \"\", host: \"a b\"}", 49, "is not a host"),
+    ] {
+        let refused = refused(&with(check));
+        let place = format!("adit.yaml:3:{column}: ");
+        assert!(
+            refused.starts_with(&place) && refused.contains(says),
+            "{check}: {refused}"
+        );
+    }
+    for check in [
+        "tcp",
+        "/up",
+        "grpc",
+        "{grpc: \"\"}",
+        "{http: /, statuses: 204}",
+    ] {
+        parse(&with(check)).unwrap();
+    }
 }
 
 #[test]

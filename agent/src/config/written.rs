@@ -1,4 +1,4 @@
-//! What files say besides policies, so that a change of it can be told.
+//! What files say besides what endpoints take over while they are online, so that a change of it can be told.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,10 +8,16 @@ use std::{
 use adit_policy::document;
 use serde_yaml::Value;
 
-/// What an endpoint's policy is written under; everything else waits for a restart.
-const POLICIES: [&str; 2] = ["traffic_policy", "traffic_policy_file"];
+/// What an endpoint takes over while it is online; everything else waits for a restart.
+const TAKEN_OVER: [&str; 5] = [
+    "traffic_policy",
+    "traffic_policy_file",
+    "weight",
+    "tier",
+    "metadata",
+];
 
-/// Every setting of some files by its place, policies left out. Values may be secrets, so they are only compared.
+/// Every setting of some files by its place, those left out that endpoints take over. Values may be secrets, so they are only compared.
 #[derive(Clone, Default)]
 pub struct Written(BTreeMap<Place, Value>);
 
@@ -61,7 +67,7 @@ impl Written {
                     "upstream" => fields(Some(value)).for_each(|(key, value)| {
                         self.set(Some(name), format!("upstream.{key}"), value);
                     }),
-                    key if POLICIES.contains(&key) => {}
+                    key if TAKEN_OVER.contains(&key) => {}
                     key => self.set(Some(name), key.to_owned(), value),
                 }
             }
@@ -114,7 +120,7 @@ endpoints:
     }
 
     #[test]
-    fn policies_may_change_and_everything_else_is_told_by_its_key() {
+    fn policies_and_weights_may_change_and_everything_else_is_told_by_its_key() {
         for (from, to, told) in [
             ("web.yaml", "other.yaml", &[][..]),
             (
@@ -128,8 +134,18 @@ endpoints:
             ("api", "new", &["endpoint \"api\"", "endpoint \"new\""]),
             (
                 "name: api,",
-                "name: api, weight: 5,",
-                &["weight of endpoint \"api\""],
+                "name: api, pooling_enabled: true,",
+                &["pooling_enabled of endpoint \"api\""],
+            ),
+            (
+                "{ url: 4000 }",
+                "{ url: 4000, health_check: tcp }",
+                &["upstream.health_check of endpoint \"api\""],
+            ),
+            (
+                "name: api,",
+                "name: api, weight: 5, tier: 1, metadata: new,",
+                &[],
             ),
             (
                 "endpoints:",
