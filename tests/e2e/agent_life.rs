@@ -243,6 +243,34 @@ async fn a_second_interrupt_ends_an_agent_at_once() {
     ));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_agent_does_not_wait_for_connections_that_nobody_uses() {
+    for protocol in ["http1", "http2"] {
+        let gateway = Gateway::start().await;
+        let service = Named::start("app").await;
+        let address = service.address().to_string();
+        let args = [
+            "http",
+            &address,
+            "--url",
+            URL,
+            "--upstream-protocol",
+            protocol,
+        ];
+        let mut agent = command::agent(&gateway, args);
+        agent
+            .wait_for_line(|line| line.contains("started tunnel"))
+            .await;
+        let mut kept = Visitor::connect(gateway.http()).await;
+        assert_eq!(kept.text(HOST, "/").await, (200, "app /".into()));
+        agent.term();
+        // Far less than a request that ran could take.
+        let ended = timeout(Duration::from_secs(5), agent.wait_exit());
+        assert_eq!(ended.await.expect(protocol).code(), Some(0));
+        assert_eq!(kept.text(HOST, "/").await.0, 503);
+    }
+}
+
 // === the gateway restarted ===
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

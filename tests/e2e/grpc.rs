@@ -23,7 +23,7 @@ const CASES: [&str; 9] = [
 ];
 
 /// A Python script of this folder, in the environment that scripts/setup-test.sh makes.
-fn python(script: &str) -> Command {
+pub(crate) fn python(script: &str) -> Command {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("target/test-venv/bin/python");
     assert!(

@@ -39,6 +39,7 @@ mod expect;
 mod forwarded;
 mod grpc;
 mod hash_password;
+mod health_checks;
 mod http1;
 mod http2;
 mod identity;

@@ -134,7 +134,7 @@ fn a_mistake_in_a_health_check_has_its_place() {
         ("{http: /, hots: a}", 59, "did you mean `host`?"),
         (
             "{tcp: true, statuses: 200}",
-            50,
+            49,
             "belongs to a check by http",
         ),
         ("{grpc: \"\", host: \"a b\"}", 49, "is not a host"),

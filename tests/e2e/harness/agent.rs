@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use adit_agent::{ConnectCas, EndpointOptions, Event, Forwarder, Protocol, Upstream};
+use adit_agent::{ConnectCas, EndpointOptions, Event, Forwarder, HealthCheck, Protocol, Upstream};
 use tokio::sync::broadcast;
 
 use super::{Gateway, soon};
@@ -106,6 +106,14 @@ impl Builder {
             .last_mut()
             .expect("url() comes first")
             .upstream = Some(upstream);
+        self
+    }
+
+    /// Checks the service that was named last.
+    pub(crate) fn health_check(mut self, check: HealthCheck) -> Self {
+        let wanted = self.endpoints.last_mut().expect("url() comes first");
+        let upstream = wanted.upstream.take().expect("upstream() comes first");
+        wanted.upstream = Some(upstream.health_check(check));
         self
     }
 

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicUsize, Ordering},
     },
 };
 
@@ -25,7 +25,7 @@ use tokio::{
 };
 
 /// HTTP/1.1 and h2c on one port. `/hang…` answers only once [`Named::release`] was called,
-/// `/close` closes its connection after the answer, `/status/N` answers N and nothing else, everything else is answered `NAME PATH`.
+/// `/healthz` answers what [`Named::set_health`] said last (200 before), `/close` closes its connection after the answer, `/status/N` answers N and nothing else, everything else is answered `NAME PATH`.
 pub(crate) struct Named {
     address: SocketAddr,
     counts: Arc<Counts>,
@@ -36,6 +36,8 @@ struct Counts {
     connections: AtomicUsize,
     open: watch::Sender<usize>,
     requests: AtomicUsize,
+    health: AtomicU16,
+    checks: watch::Sender<usize>,
     hanging: watch::Sender<usize>,
     gate: Semaphore,
 }
@@ -54,6 +56,8 @@ impl Named {
             connections: AtomicUsize::new(0),
             open: watch::Sender::new(0),
             requests: AtomicUsize::new(0),
+            health: AtomicU16::new(200),
+            checks: watch::Sender::new(0),
             hanging: watch::Sender::new(0),
             gate: Semaphore::new(0),
         });
@@ -78,6 +82,16 @@ impl Named {
     /// Connections there ever were.
     pub(crate) fn connections(&self) -> usize {
         self.counts.connections.load(Ordering::SeqCst)
+    }
+
+    /// What `/healthz` answers from now on; 0 for nothing, ever.
+    pub(crate) fn set_health(&self, status: u16) {
+        self.counts.health.store(status, Ordering::SeqCst);
+    }
+
+    /// Requests of `/healthz` there ever were; they are in no other count of requests.
+    pub(crate) fn checks(&self) -> usize {
+        *self.counts.checks.borrow()
     }
 
     /// Requests there ever were.
@@ -132,17 +146,19 @@ async fn answer(
     name: &'static str,
     counts: Arc<Counts>,
 ) -> Result<Response<BoxBody<Bytes, hyper::Error>>, hyper::Error> {
-    counts.requests.fetch_add(1, Ordering::SeqCst);
     let path = request.uri().path().to_owned();
+    if path == "/healthz" {
+        counts.checks.send_modify(|checks| *checks += 1);
+        return healthz(counts.health.load(Ordering::SeqCst)).await;
+    }
+    counts.requests.fetch_add(1, Ordering::SeqCst);
     if path.starts_with("/hang") {
         counts.hanging.send_modify(|hanging| *hanging += 1);
         // The gate is only ever closed.
         drop(counts.gate.acquire().await);
     }
     if let Some(status) = path.strip_prefix("/status/") {
-        let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed());
-        *response.status_mut() = status.parse().unwrap();
-        return Ok(response);
+        return Ok(nothing_but(status.parse().unwrap()));
     }
     let body = Full::new(Bytes::from(format!("{name} {path}"))).map_err(|never| match never {});
     let mut response = Response::new(body.boxed());
@@ -152,4 +168,17 @@ async fn answer(
             .insert("connection", "close".parse().unwrap());
     }
     Ok(response)
+}
+
+async fn healthz(status: u16) -> Result<Response<BoxBody<Bytes, hyper::Error>>, hyper::Error> {
+    match status {
+        0 => std::future::pending().await,
+        status => Ok(nothing_but(status)),
+    }
+}
+
+fn nothing_but(status: u16) -> Response<BoxBody<Bytes, hyper::Error>> {
+    let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed());
+    *response.status_mut() = status.try_into().unwrap();
+    response
 }
