@@ -131,7 +131,7 @@ fn a_mistake_in_a_health_check_has_its_place() {
         ("{http: /, interval: 10ms}", 49, "from 100ms to 1h"),
         ("{http: /, timeout: 0s}", 49, "more than 0s"),
         ("{http: /, up_after: 0}", 49, "at least 1"),
-        ("{http: /, hots: a}", 59, "did you mean `host`?"),
+        ("{http: /, hostt: a}", 59, "did you mean `host`?"),
         (
             "{tcp: true, statuses: 200}",
             49,
