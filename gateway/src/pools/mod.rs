@@ -1,6 +1,6 @@
 //! Who serves which URL.
 //!
-//! - [`routes`]: from a host to its endpoint, in one snapshot; [`endpoints`]: what changes it
+//! - [`routes`]: from a host to its endpoint, in one snapshot made of [`parted`] maps; [`endpoints`]: what changes it
 //! - [`pool`]: from an endpoint to one of its members: [`balance`] chooses it from a [`roster`] by its [`weights`]
 //! - [`member`]: one session's share of an endpoint, with its idle streams and what is in [`flight`]
 //! - [`health`]: whether a member is fit to serve; [`budget`]: how many retries there may be; [`returns`]: agents that flap
@@ -13,6 +13,7 @@ pub(crate) mod flight;
 pub(crate) mod health;
 mod idle;
 pub(crate) mod member;
+mod parted;
 pub(crate) mod pool;
 mod returns;
 mod roster;

@@ -6,9 +6,8 @@ use adit_policy::{
     canonical::Host,
     endpoint_url::{EndpointUrl, HostPattern, Scheme, is_internal},
 };
-use rpds::HashTrieMapSync;
 
-use super::endpoints::Endpoint;
+use super::{endpoints::Endpoint, parted::Parted};
 
 /// All endpoints at one moment.
 ///
@@ -19,7 +18,7 @@ pub(crate) struct Routes {
     https: Table,
     http: Table,
     /// Nothing that a client says tells these apart but the port; policies know them by name, too.
-    tcp: HashTrieMapSync<(Host, u16), Arc<Endpoint>>,
+    tcp: Parted<(Host, u16), Arc<Endpoint>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -29,7 +28,7 @@ struct Table {
     wildcard: Hosts,
 }
 
-type Hosts = HashTrieMapSync<Host, Arc<Endpoint>>;
+type Hosts = Parted<Host, Arc<Endpoint>>;
 
 // === impl Routes ===
 
@@ -87,13 +86,13 @@ impl Routes {
     /// Puts an endpoint where its URL says. Whether there is such a place.
     pub(super) fn put(&mut self, endpoint: Arc<Endpoint>) -> bool {
         if let Some(place) = tcp_place(&endpoint.url) {
-            self.tcp.insert_mut(place, endpoint);
+            self.tcp.insert(place, endpoint);
             return true;
         }
         let place = self.place(&endpoint.url);
         let is_there = place.is_some();
         if let Some((hosts, host)) = place {
-            hosts.insert_mut(host, endpoint);
+            hosts.insert(host, endpoint);
         }
         is_there
     }
@@ -101,9 +100,9 @@ impl Routes {
     /// Takes the endpoint of a URL out.
     pub(super) fn take_out(&mut self, url: &EndpointUrl) {
         if let Some(place) = tcp_place(url) {
-            self.tcp.remove_mut(&place);
+            self.tcp.remove(&place);
         } else if let Some((hosts, host)) = self.place(url) {
-            hosts.remove_mut(&host);
+            hosts.remove(&host);
         }
     }
 
@@ -197,7 +196,7 @@ mod tests {
         assert_eq!(routes.online().count(), 0, "nobody serves them");
         routes.take_out(&EndpointUrl::parse("tcp://db.internal:22").unwrap());
         assert!(routes.find(Scheme::Tcp, "db.internal").is_none());
-        assert_eq!(routes.tcp.size(), 1);
+        assert_eq!(routes.tcp.values().count(), 1);
     }
 
     #[test]
