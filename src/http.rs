@@ -118,6 +118,11 @@ impl Http {
         if let Some(url) = url {
             options = options.url(url);
         }
+        if options.wanted_url().starts_with("tcp://") {
+            return Err(Failure::mistake(
+                "`adit http` serves no tcp:// urls; for them there is `adit tcp`",
+            ));
+        }
         let upstream = upstream.for_url(options.wanted_url());
         let upstream = upstream.map_err(Failure::mistake)?;
         Ok(Endpoint {

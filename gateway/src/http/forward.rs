@@ -60,7 +60,7 @@ pub(super) async fn leave(
 }
 
 /// After a restart, the agent that has it may be on its way.
-async fn arriving(edge: &Edge, url: &EndpointUrl) -> Option<Arc<Endpoint>> {
+pub(crate) async fn arriving(edge: &Edge, url: &EndpointUrl) -> Option<Arc<Endpoint>> {
     let places = edge.limits().held_requests;
     let coming = edge.awaited.look(|| edge.serving(url));
     match edge.awaited.hold(places, Duration::MAX, coming).await {

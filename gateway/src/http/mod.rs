@@ -52,6 +52,7 @@ mod upstream;
 mod view;
 mod websocket;
 
+pub(crate) use forward::arriving;
 pub(crate) use greeting::{Greetings, ask, closing, greet_named};
 pub(crate) use log::shadow as log_shadow;
 pub(crate) use serving::Serving;

@@ -83,6 +83,7 @@ async fn run(core: &Core, socket: &mut TcpStream, way: Way, meter: &Meter) -> Ou
         passed,
         tries,
         place: _place,
+        flight: _flight,
     } = way;
     let interruption = CancellationToken::new();
     let endable = Endable::new(Client::Tcp(interruption.clone()), Vec::new(), false);

@@ -23,10 +23,11 @@ use crate::{
         io::Connection,
         running::{self, Running},
     },
-    http::{ask, closing, log_shadow},
+    http::{arriving, ask, closing, log_shadow},
     live::Passed,
     pools::{
         endpoints::Endpoint,
+        flight::Flight,
         member::{AgentPolicy, Member},
         pool::{Ask, Like},
         session::OpenFailure,
@@ -47,6 +48,8 @@ pub(super) struct Way {
     pub(super) passed: Vec<Passed>,
     /// Among the streams of the member's session.
     pub(super) place: running::Place,
+    /// At work at the member.
+    pub(super) flight: Flight,
 }
 
 /// Why a connection goes nowhere.
@@ -112,7 +115,7 @@ pub(super) async fn find(
         step = match step {
             Step::To(endpoint) => walk.enter(endpoint, None).await,
             Step::Passed => walk.on().await,
-            Step::Forward(forward, by) => walk.leave(forward, by),
+            Step::Forward(forward, by) => walk.leave(forward, by).await,
             Step::Failed(failure) => walk.fall_back(failure).await,
             Step::Done(way) => return Ok(*way),
             Step::End(why) => return Err((why, walk.tried.len())),
@@ -197,7 +200,7 @@ impl Walk<'_> {
                 return Step::Failed(Failure::offline(&endpoint));
             };
             let failure = match open(self.core, member).await {
-                Ok((stream, place)) => {
+                Ok((stream, place, flight)) => {
                     member.health.answered(true, Instant::now);
                     let member = Arc::clone(member);
                     let passed = self.layers.iter().map(Layer::passed).collect();
@@ -208,6 +211,7 @@ impl Walk<'_> {
                         tries: self.tried.len() + 1,
                         passed,
                         place,
+                        flight,
                     }));
                 }
                 Err(failure) => failure,
@@ -230,8 +234,12 @@ impl Walk<'_> {
     }
 
     /// To another endpoint of this gateway.
-    fn leave(&mut self, forward: Forward, by: Place) -> Step {
-        let target = self.core.edge.serving(&forward.url);
+    async fn leave(&mut self, forward: Forward, by: Place) -> Step {
+        let edge = &self.core.edge;
+        let target = match edge.serving(&forward.url) {
+            None if edge.awaited.is_on() => arriving(edge, &forward.url).await,
+            target => target,
+        };
         let failure = Failure {
             code: 3200,
             message: format!("the endpoint {} is offline", forward.url),
@@ -324,10 +332,14 @@ impl Failure {
     }
 }
 
-async fn open(core: &Core, member: &Member) -> Result<(Stream, running::Place), OpenFailure> {
+async fn open(
+    core: &Core,
+    member: &Arc<Member>,
+) -> Result<(Stream, running::Place, Flight), OpenFailure> {
     let session = &member.session;
     let place = Running::enter(&session.raw, session.raw_most());
     let place = place.ok_or(OpenFailure::Busy)?;
+    let flight = Flight::of(member);
     let stream = member.open(core.index(), Protocol::Tcp).await?;
-    Ok((stream, place))
+    Ok((stream, place, flight))
 }

@@ -58,7 +58,10 @@ impl Deployed {
 
     /// Writes `gateway.yaml` anew, with other lines behind the ones that are always there.
     pub(crate) fn rewrite(&self, extra: &str) {
-        let agents = [("tester".to_owned(), vec!["bind:*".to_owned()])];
+        let agents = [(
+            "tester".to_owned(),
+            vec!["bind:*".to_owned(), "bind:tcp://*".to_owned()],
+        )];
         gateway::write(self.home.path(), (0, 0), &agents, extra);
     }
 
@@ -123,7 +126,10 @@ async fn start_gateway(
     ports: (u16, u16),
     extra: &str,
 ) -> (AditProcess, SocketAddr, SocketAddr, SocketAddr) {
-    let agents = [("tester".to_owned(), vec!["bind:*".to_owned()])];
+    let agents = [(
+        "tester".to_owned(),
+        vec!["bind:*".to_owned(), "bind:tcp://*".to_owned()],
+    )];
     gateway::write(home.path(), ports, &agents, extra);
     let args = ["gateway", "--config", "gateway.yaml"]
         .into_iter()

@@ -10,7 +10,7 @@ use std::{
 use adit_gateway::{Config, ReloadError, Reloaded, token::TokenHash};
 use tempfile::TempDir;
 
-use super::Public;
+use super::{Public, bytes::port_range};
 
 /// A running gateway of the domain `localhost` with a local certificate authority. Dropping it ends it.
 pub(crate) struct Gateway {
@@ -191,9 +191,10 @@ pub(crate) fn yaml(
     agents: &[(String, Vec<String>)],
     extra: &str,
 ) -> String {
+    let (first, last) = port_range();
     let mut text = format!(
         "domain: localhost\n\
-         listen: {{ https: \"127.0.0.1:{https}\", http: \"127.0.0.1:{http}\", admin: \"127.0.0.1:0\" }}\n\
+         listen: {{ https: \"127.0.0.1:{https}\", http: \"127.0.0.1:{http}\", admin: \"127.0.0.1:0\", tcp_ports: {first}-{last} }}\n\
          data_dir: \"{}\"\n\
          tls: {{ local_ca: true }}\n\
          agents:\n",

@@ -14,6 +14,7 @@
 //! - [`Service`]: a service that says what it received; [`RawService`]: one that follows a script, byte for byte
 //! - [`stage`]: all of these set up to judge requests by hand; [`siege`]: the same to be flooded
 //! - [`crowd`]: clients that ask all the time, and what they got; [`namespace`]: a network that can be cut
+//! - [`bytes`]: clients and services without HTTP
 //! - [`named`]: a service that answers its name and counts its connections
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`regulars`]: clients that notice every failure and every connection that is closed
@@ -26,6 +27,7 @@
 
 mod agent;
 pub(crate) mod browser;
+pub(crate) mod bytes;
 pub(crate) mod chromium;
 pub(crate) mod command;
 pub(crate) mod company;
