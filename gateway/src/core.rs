@@ -175,11 +175,12 @@ impl Core {
         &self.live
     }
 
-    /// Waits until connections may be accepted, or never will be.
-    pub(crate) async fn may_accept(&self) {
+    /// Waits until connections may be accepted. `false`: they never will be.
+    pub(crate) async fn may_accept(&self) -> bool {
         tokio::select! {
-            () = self.begin.cancelled() => {}
-            () = self.stop.cancelled() => {}
+            biased;
+            () = self.begin.cancelled() => true,
+            () = self.stop.cancelled() => false,
         }
     }
 

@@ -66,7 +66,9 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Accepts from when the core may until it is told to stop.
 pub(crate) async fn accept(core: Arc<Core>, listener: Arc<Listener>, kind: Kind) {
-    core.may_accept().await;
+    if !core.may_accept().await {
+        return;
+    }
     loop {
         let accepted = tokio::select! {
             biased;

@@ -212,14 +212,14 @@ fn write(mut journal: Journal, changes: &Receiver<Change>, others: &Others) {
             }
             Err(_) => {}
         }
-        for done in flushed {
-            // Whoever waited may have gone.
-            done.send(()).unwrap_or_default();
-        }
         if following || follow {
             others.catch_up(&mut journal);
         }
         following = follow;
+        for done in flushed {
+            // Whoever waited may have gone.
+            done.send(()).unwrap_or_default();
+        }
     }
 }
 

@@ -168,6 +168,30 @@ fn two_gateways_on_one_directory_keep_what_both_have_seen() {
 }
 
 #[test]
+fn while_two_gateways_serve_who_signs_out_at_one_is_signed_out_at_the_other() {
+    let (dir, env, now) = (TempDir::new().unwrap(), env(), SystemTime::now());
+    let [old, new] = [(); 2].map(|()| Logins::open(dir.path(), env.clone()).unwrap());
+    let (tell, told) = mpsc::channel();
+    new.on_end(Box::new(move |ended| tell.send(ended.clone()).unwrap()));
+    new.follow();
+    new.put("kept", b"new".as_slice().into(), now, now + HOUR);
+    new.flush();
+    old.put("other", b"old".as_slice().into(), now, now + HOUR);
+    old.end(ended("s1"), now, now + HOUR);
+    let patience = Duration::from_secs(20);
+    assert_eq!(told.recv_timeout(patience).unwrap(), ended("s1"));
+    assert!(new.is_ended(&session("s1", now)));
+    assert_eq!(new.get("other").as_deref(), Some(b"old".as_slice()));
+    // What it wrote last is read, however quickly it is gone.
+    old.end(ended("s2"), now, now + HOUR);
+    stop(old);
+    new.follow_no_more();
+    new.flush();
+    assert!(new.is_ended(&session("s2", now)));
+    assert_eq!(new.get("kept").as_deref(), Some(b"new".as_slice()));
+}
+
+#[test]
 fn lines_of_other_keys_are_left_out() {
     let (dir, now) = (TempDir::new().unwrap(), SystemTime::now());
     let logins = Logins::open(dir.path(), env()).unwrap();

@@ -16,7 +16,9 @@ pub(crate) async fn accept(core: Arc<Core>, listening: Listening) {
         Ok(listener) => listener,
         Err(error) => return warn!(%url, %error, "cannot listen"),
     };
-    core.may_accept().await;
+    if !core.may_accept().await {
+        return;
+    }
     loop {
         let accepted = tokio::select! {
             biased;
