@@ -1,5 +1,7 @@
 //! `adit gateway`: be the edge; check its configuration; make tokens for agents.
 
+mod status;
+
 use std::path::{Path, PathBuf};
 
 use adit_gateway::{Beginning, Sockets, TakeOver, token};
@@ -24,6 +26,7 @@ Examples:
   adit gateway token alice                  a token, and the line for gateway.yaml
   adit gateway check gateway.yaml           is it right?
   adit gateway --config gateway.yaml        run
+  adit gateway status gateway.yaml          how do endpoints and agents do?
 
 A change of gateway.yaml, or of a file it names (a policy, a certificate, a secret), is noticed, and SIGHUP reads them
 again too: all of it is swapped at once, and no connection is touched. With a mistake in any of them everything stays
@@ -75,11 +78,16 @@ enum Task {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Make a token for an agent: shown once, here, and kept nowhere
+    /// Make a token for an agent, or for the admin API: shown once, here, and kept nowhere
     Token {
         /// Who will use it
-        name: String,
+        #[arg(required_unless_present = "api")]
+        name: Option<String>,
+        /// For the admin API instead
+        #[arg(long, conflicts_with = "name")]
+        api: bool,
     },
+    Status(status::Status),
     /// The same as no subcommand
     Run(Run),
 }
@@ -88,7 +96,11 @@ impl Gateway {
     pub(crate) fn run(self, shared: &Shared) -> Result<(), Failure> {
         match self.task {
             Some(Task::Check { files }) => check(&files),
-            Some(Task::Token { name }) => token(&name),
+            Some(Task::Token { name, .. }) => match name {
+                Some(name) => token(&name),
+                None => status::token(),
+            },
+            Some(Task::Status(status)) => status.run(shared),
             Some(Task::Run(task)) => task.run(shared),
             None => self.run.run(shared),
         }
@@ -184,6 +196,7 @@ async fn serve(config: adit_gateway::Config, beginning: Beginning) -> Result<(),
         ("https", gateway.https()),
         ("http", gateway.http()),
         ("admin", gateway.admin()),
+        ("api", gateway.api()),
     ] {
         if let Some(address) = address {
             tracing::info!(obj = "gateway", scheme, addr = %address, "listening");

@@ -17,10 +17,15 @@ use std::{
     time::Duration,
 };
 
+use ratatui::Frame;
 use tokio::sync::Notify;
 
-pub(crate) use self::status::{Request, Session, Status};
-use self::{terminal::Terminal, view::Look};
+use self::terminal::Terminal;
+pub(crate) use self::{
+    fit::fitted,
+    status::{Request, Session, Status},
+    view::Look,
+};
 
 /// The shortest time between two pictures: ten a second are enough for an eye.
 const BETWEEN_PICTURES: Duration = Duration::from_millis(100);
@@ -28,25 +33,31 @@ const BETWEEN_PICTURES: Duration = Duration::from_millis(100);
 /// How long closing waits for a terminal that does not take what is drawn.
 const LAST_PICTURE: Duration = Duration::from_millis(500);
 
+/// What a screen can show.
+pub(crate) trait Scene: Clone + Send + 'static {
+    /// Draws all of it.
+    fn draw(&self, frame: &mut Frame<'_>, look: Look);
+}
+
 /// The screen, open until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Screen {
-    shared: Arc<Shared>,
+pub(crate) struct Screen<S: Scene = Status> {
+    shared: Arc<Shared<S>>,
     painter: Option<JoinHandle<()>>,
 }
 
 /// What the painting thread, the key thread and the owner have in common.
 #[derive(Debug)]
-struct Shared {
-    canvas: Mutex<Canvas>,
+struct Shared<S> {
+    canvas: Mutex<Canvas<S>>,
     changed: Condvar,
     /// The user wants to leave.
     quit: Notify,
 }
 
 #[derive(Debug)]
-struct Canvas {
-    status: Status,
+struct Canvas<S> {
+    status: S,
     /// Not yet on the screen.
     dirty: bool,
     closing: bool,
@@ -88,9 +99,9 @@ pub(crate) fn tell_panics() {
 
 // === impl Screen ===
 
-impl Screen {
+impl<S: Scene> Screen<S> {
     /// Takes the terminal over and shows the status.
-    pub(crate) fn open(status: Status) -> io::Result<Self> {
+    pub(crate) fn open(status: S) -> io::Result<Self> {
         let terminal = Terminal::take_over()?;
         OPEN.store(true, Ordering::Release);
         let canvas = Canvas {
@@ -120,7 +131,7 @@ impl Screen {
     }
 
     /// Changes what is shown.
-    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut S)) {
         change(&mut self.shared.lock().status);
         self.shared.redraw();
     }
@@ -131,7 +142,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl<S: Scene> Drop for Screen<S> {
     fn drop(&mut self) {
         let mut canvas = self.shared.lock();
         canvas.closing = true;
@@ -152,8 +163,8 @@ impl Drop for Screen {
 
 // === impl Shared ===
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Canvas> {
+impl<S: Scene> Shared<S> {
+    fn lock(&self) -> MutexGuard<'_, Canvas<S>> {
         // A picture that panicked half-way leaves the status as it was.
         self.canvas.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,7 +191,7 @@ impl Shared {
     }
 
     /// Waits for something new to show; nothing when the screen closes.
-    fn next_status(&self) -> Option<Status> {
+    fn next_status(&self) -> Option<S> {
         let waited = self
             .changed
             .wait_while(self.lock(), |c| !c.dirty && !c.closing);
@@ -191,9 +202,9 @@ impl Shared {
 }
 
 /// Says, when dropped, that the painting is over.
-struct Announce<'a>(&'a Shared);
+struct Announce<'a, S: Scene>(&'a Shared<S>);
 
-impl Drop for Announce<'_> {
+impl<S: Scene> Drop for Announce<'_, S> {
     fn drop(&mut self) {
         self.0.lock().closed = true;
         self.0.changed.notify_all();

@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use crate::{
     Config, Gateway, StartError, TlsError,
     agents::Acl,
-    config::{AgentEntry, Fetch, Limits, Listen, Log, Tls, Traces, Vault},
+    config::{AgentEntry, Api, Fetch, Limits, Listen, Log, Tls, Traces, Vault},
     token::{self, TokenHash},
 };
 
@@ -150,6 +150,7 @@ fn config(
             http: local(http),
             tcp_ports: Some(TCP.into()),
             admin: None,
+            api: None,
         },
         data_dir: options.data_dir.clone(),
         tls: Tls {
@@ -171,6 +172,7 @@ fn config(
             ..Fetch::default()
         },
         limits: Limits::default(),
+        api: Api::default(),
         log: Log::default(),
         traces: Traces::default(),
         origin: None,

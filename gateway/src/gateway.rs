@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    admin::{Admin, View},
+    admin::{Admin, Site, View},
     config::Config,
     core::{self, Start},
     edge::{Addresses, Edge},
@@ -32,6 +32,7 @@ use crate::{
     reload::{self, ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
     secrets::Vaults,
     sockets::{
+        Role,
         opened::{Address, Opened, Socket},
         passed::{SocketError, Sockets},
     },
@@ -56,6 +57,7 @@ pub struct Gateway {
     local_ca: Option<(PathBuf, CertificateDer<'static>)>,
     reloader: Option<Reloader>,
     admin: Option<SocketAddr>,
+    api: Option<SocketAddr>,
     /// Cancelled when another gateway has taken over.
     taken_over: CancellationToken,
     /// It waits for the end of this process.
@@ -167,7 +169,7 @@ impl Gateway {
             sockets.add(handed);
         }
         let continues = !sockets.is_empty();
-        let (gateway, adopted, admin) = Self::start_on(config, cores, sockets)?;
+        let (gateway, adopted, operators) = Self::start_on(config, cores, sockets)?;
         let replaces = predecessor.is_some();
         if let Some(mut predecessor) = predecessor {
             gateway.edge.logins.follow();
@@ -182,7 +184,7 @@ impl Gateway {
             gateway.await_agents();
         }
         gateway.begin.cancel();
-        if let Some(admin) = admin {
+        for admin in operators {
             gateway.start_admin(admin)?;
         }
         if hands_over {
@@ -227,7 +229,7 @@ impl Gateway {
         mut config: Config,
         cores: usize,
         sockets: Sockets,
-    ) -> Result<(Self, Vec<usize>, Option<Admin>), StartError> {
+    ) -> Result<(Self, Vec<usize>, Vec<Admin>), StartError> {
         let local_ca = match config.tls.local_ca {
             true => Some(LocalCa::open(&config.data_dir, config.domain.clone())?),
             false => None,
@@ -244,7 +246,12 @@ impl Gateway {
             https: at(&opened.https),
             http: at(&opened.http),
         };
-        let admin = opened.admin.and_then(Admin::new);
+        let admin = opened
+            .admin
+            .and_then(|address| Admin::new(address, Role::Admin));
+        let api = opened
+            .api
+            .and_then(|address| Admin::new(address, Role::Api));
         let (arrivals, arriving): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
         let edge = Edge::new(config, &loaded, addresses, local_ca, arrivals, &lent)?;
@@ -269,6 +276,7 @@ impl Gateway {
             local_ca: shown_ca,
             reloader: Reloader::start(loaded, &edge)?,
             admin: admin.as_ref().map(Admin::address),
+            api: api.as_ref().map(Admin::address),
             taken_over: CancellationToken::new(),
             successor: Arc::default(),
             edge,
@@ -291,7 +299,8 @@ impl Gateway {
                 idle: idle.clone(),
             })?;
         }
-        Ok((gateway, adopted, admin))
+        let operators = admin.into_iter().chain(api).collect();
+        Ok((gateway, adopted, operators))
     }
 
     fn start_core(&self, start: Start) -> Result<(), StartError> {
@@ -309,9 +318,14 @@ impl Gateway {
             edge: Arc::clone(&self.edge),
             stop: self.stop.clone(),
         };
+        let role = admin.role();
+        let site = Site::of(role, view).map_err(|source| StartError::DataDir {
+            path: self.edge.config.data_dir.clone(),
+            source,
+        })?;
         let end = self.abort.clone();
-        self.start_thread("adit-admin".into(), move || {
-            if let Err(error) = admin.run(view, &end) {
+        self.start_thread(format!("adit-{}", role.name()), move || {
+            if let Err(error) = admin.run(site, &end) {
                 warn!(%error, "the admin listener could not be started");
             }
         })
@@ -379,6 +393,12 @@ impl Gateway {
     #[must_use]
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// Where the admin API is, if anywhere.
+    #[must_use]
+    pub fn api(&self) -> Option<SocketAddr> {
+        self.api
     }
 
     /// The local certificate authority's file and certificate, if there is one.

@@ -62,6 +62,7 @@ pub mod token;
 mod traces;
 mod work;
 
+pub use admin::resources as api;
 pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, EmbeddedOptions};
 pub use front::tls::TlsError;

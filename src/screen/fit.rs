@@ -3,7 +3,7 @@
 use ratatui::text::Span;
 
 /// The text in exactly this many columns: filled up, or cut and marked.
-pub(super) fn fitted(text: &str, columns: usize) -> String {
+pub(crate) fn fitted(text: &str, columns: usize) -> String {
     let mut shown = if columns_of(text) <= columns {
         text.to_owned()
     } else {

@@ -4,10 +4,10 @@ use std::{io, sync::Arc, thread};
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
-use super::Shared;
+use super::{Scene, Shared};
 
 /// Starts listening. The thread ends with the process, or with the keyboard.
-pub(super) fn listen(shared: Arc<Shared>) -> io::Result<()> {
+pub(super) fn listen<S: Scene>(shared: Arc<Shared<S>>) -> io::Result<()> {
     thread::Builder::new()
         .name("keys".to_owned())
         .spawn(move || {

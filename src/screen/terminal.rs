@@ -11,10 +11,7 @@ use ratatui::{
     },
 };
 
-use super::{
-    status::Status,
-    view::{self, Look},
-};
+use super::{Scene, view::Look};
 
 /// A terminal that was taken over.
 pub(super) struct Terminal {
@@ -32,10 +29,8 @@ impl Terminal {
             .inspect_err(|_| restore())
     }
 
-    pub(super) fn draw(&mut self, status: &Status, look: Look) -> io::Result<()> {
-        self.inner
-            .draw(|frame| view::draw(frame, status, look))
-            .map(drop)
+    pub(super) fn draw(&mut self, shown: &impl Scene, look: Look) -> io::Result<()> {
+        self.inner.draw(|frame| shown.draw(frame, look)).map(drop)
     }
 }
 

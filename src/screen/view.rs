@@ -11,6 +11,7 @@ use ratatui::{
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 use super::{
+    Scene,
     fit::{broken, columns_of, fitted},
     status::{Request, Session, Status},
 };
@@ -24,13 +25,19 @@ const NARROW: usize = 48;
 
 /// How the screen looks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// Whether colours are welcome.
-    pub(super) colour: bool,
+    pub(crate) colour: bool,
+}
+
+impl Scene for Status {
+    fn draw(&self, frame: &mut Frame<'_>, look: Look) {
+        draw(frame, self, look);
+    }
 }
 
 /// Draws everything, top down; what does not fit at the bottom is the oldest.
-pub(super) fn draw(frame: &mut Frame<'_>, status: &Status, look: Look) {
+fn draw(frame: &mut Frame<'_>, status: &Status, look: Look) {
     let area = frame.area();
     let mut page = Page {
         lines: Vec::new(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Agent, Deployed, Gateway, Public, Service,
     operator::{ask, health, health_until, metric, metric_until},
-    raw,
+    prometheus, raw,
     visitor::visit,
 };
 
@@ -172,6 +172,54 @@ async fn a52_b_neither_clients_nor_agents_make_series() {
     let after = ask(gateway.admin(), "/metrics").await.text();
     assert_eq!(before.lines().count(), after.lines().count());
     assert!(!after.contains("agents-name"), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_tell_pools_verdicts_and_latency_and_their_counters_never_fall() {
+    let service = Service::echo().await;
+    let policy = "on_http_request: [{ expressions: [\"req.url.path == '/denied'\"], actions: [{ type: deny }] }]\n";
+    let gateway = Gateway::with_files(&[("app.yaml", policy)], FROM_FILE).await;
+    let (admin, http) = (gateway.admin(), gateway.http());
+    let agent = Agent::forward(&gateway, "http://app.localhost", service.addr()).await;
+    for path in ["/", "/", "/denied"] {
+        visit(http, "app.localhost", path).await;
+    }
+    let endpoint = "endpoint=\"http://app.localhost\"";
+    let of_agent = format!("{{{endpoint},agent=\"tester\"}}");
+    let requests = format!("adit_pool_requests_total{of_agent}");
+    metric_until(admin, &requests, 2).await;
+    let count = format!("adit_exchange_duration_seconds_count{{{endpoint}}}");
+    metric_until(admin, &count, 3).await;
+    let samples = prometheus::read(&ask(admin, "/metrics").await.text());
+    for (sample, value) in [
+        (
+            format!("adit_action_verdicts_total{{{endpoint},action=\"deny\",verdict=\"deny\"}}"),
+            1.0,
+        ),
+        (format!("adit_pool_members{of_agent}"), 1.0),
+        (format!("adit_pool_weight{of_agent}"), 100.0),
+        (format!("adit_pool_in_flight{of_agent}"), 0.0),
+        (format!("adit_pool_ejections_total{of_agent}"), 0.0),
+        (format!("adit_pool_retries_total{{{endpoint}}}"), 0.0),
+        (
+            format!("adit_exchange_duration_seconds_bucket{{{endpoint},le=\"+Inf\"}}"),
+            3.0,
+        ),
+    ] {
+        assert_eq!(samples.get(&sample), Some(&value), "{sample}");
+    }
+    // When the agent is gone its gauges are, too; what it has counted stays, and goes on with the next one.
+    agent.close().await;
+    health_until(admin, "the session to be gone", |health| {
+        health["sessions"] == 0
+    })
+    .await;
+    let samples = prometheus::read(&ask(admin, "/metrics").await.text());
+    assert_eq!(samples.get(&requests), Some(&2.0));
+    assert!(!samples.contains_key(&format!("adit_pool_members{of_agent}")));
+    let _again = Agent::forward(&gateway, "http://app.localhost", service.addr()).await;
+    assert_eq!(visit(http, "app.localhost", "/").await.0, 200);
+    metric_until(admin, &requests, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

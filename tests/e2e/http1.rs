@@ -50,7 +50,7 @@ async fn the_service_receives_the_request_as_it_was_sent_and_four_headers_more()
     assert_eq!(raw::send(gateway.http(), sent).await.status, 200);
     // Only host and path come in the one spelling that the gateway routed on.
     let received = service.received_text().remove(0);
-    let (begin, trace) = received.split_once("Traceparent: 00-").unwrap();
+    let (begin, trace) = received.split_once("traceparent: 00-").unwrap();
     let (_, end) = trace.split_once("\r\n").unwrap();
     assert_eq!(
         format!("{begin}{end}"),

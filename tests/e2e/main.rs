@@ -7,6 +7,7 @@ mod harness;
 
 mod access_log;
 mod admin;
+mod admin_api;
 mod agent_auth;
 mod agent_life;
 mod assert_identity;
@@ -37,6 +38,7 @@ mod examples;
 mod examples_readmes;
 mod expect;
 mod forwarded;
+mod gateway_status;
 mod grpc;
 mod hash_password;
 mod health_checks;

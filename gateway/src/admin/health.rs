@@ -8,7 +8,12 @@ use std::{
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{Answer, View};
+use super::{
+    View,
+    open::Answer,
+    resources::{self, Reason},
+    view,
+};
 use crate::{edge::Edge, moment};
 
 #[derive(Serialize)]
@@ -23,6 +28,10 @@ struct Health<'a> {
     policies: Policies<'a>,
     /// Those of files.
     certificates: Vec<Certificate>,
+    /// Who serves the endpoints that the configuration declares, and those others that miss somebody.
+    pools: Vec<Pool>,
+    /// Pools for which there was no room.
+    pools_left_out: usize,
 }
 
 #[derive(Serialize)]
@@ -34,6 +43,26 @@ struct Certificate {
     /// Whether it lasts for two more weeks.
     ok: bool,
 }
+
+/// What is up of an endpoint, and why the rest is not. Whoever asks shows no token, so it tells agents by their names in
+/// the configuration, and nothing of where they are.
+#[derive(Serialize)]
+struct Pool {
+    url: String,
+    up: usize,
+    of: usize,
+    down: Vec<Down>,
+}
+
+#[derive(Serialize)]
+struct Down {
+    agent: String,
+    reasons: Vec<Reason>,
+}
+
+/// Pools that are told of, and members of each that are down.
+const POOLS: usize = 100;
+const DOWN: usize = 100;
 
 #[derive(Serialize)]
 struct Policies<'a> {
@@ -55,6 +84,9 @@ pub(super) fn health(view: &View) -> Answer {
     let draining = view.stop.is_cancelled();
     let certificates = certificates(edge);
     let well = status.error.is_none() && certificates.iter().all(|one| one.ok);
+    let mut pools = pools(edge);
+    let pools_left_out = pools.len().saturating_sub(POOLS);
+    pools.truncate(POOLS);
     let health = Health {
         status: word(draining, well),
         version: env!("CARGO_PKG_VERSION"),
@@ -69,6 +101,8 @@ pub(super) fn health(view: &View) -> Answer {
             failures: status.refused,
         },
         certificates,
+        pools,
+        pools_left_out,
     };
     let code = match draining {
         true => StatusCode::SERVICE_UNAVAILABLE,
@@ -91,6 +125,34 @@ fn certificates(edge: &Edge) -> Vec<Certificate> {
         names: one.names,
     });
     certificates.collect()
+}
+
+/// By URL.
+fn pools(edge: &Edge) -> Vec<Pool> {
+    let routes = edge.endpoints.snapshot();
+    let all = routes
+        .online()
+        .map(|endpoint| view::endpoint(edge, endpoint, None));
+    let told =
+        all.filter(|endpoint| endpoint.declared || endpoint.members_up < endpoint.members.len());
+    let mut pools: Vec<_> = told.map(pool).collect();
+    pools.sort_by(|one, other| one.url.cmp(&other.url));
+    pools
+}
+
+fn pool(endpoint: resources::Endpoint) -> Pool {
+    let of = endpoint.members.len();
+    let down = endpoint.members.into_iter().filter(|member| !member.up);
+    let down = down.map(|member| Down {
+        agent: member.agent,
+        reasons: member.reasons,
+    });
+    Pool {
+        url: endpoint.url,
+        up: endpoint.members_up,
+        of,
+        down: down.take(DOWN).collect(),
+    }
 }
 
 fn word(draining: bool, well: bool) -> &'static str {

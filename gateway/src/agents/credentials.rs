@@ -39,7 +39,7 @@ impl Credentials {
     }
 
     /// Looks at every credential, so that the time tells nothing about which one was near.
-    pub(super) fn authenticate(&self, token: &str) -> Result<Credential, Refused> {
+    pub(crate) fn authenticate(&self, token: &str) -> Result<Credential, Refused> {
         let mut list = self.0.subscribe();
         let mut found = None;
         for entry in list.borrow_and_update().iter() {

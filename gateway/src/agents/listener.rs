@@ -1,6 +1,11 @@
 //! An agent's connection: greeting, lane, control stream.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use adit_wire::{
     Incoming, Lane, Nothing, Side, Stream, control, frame, lane,
@@ -22,7 +27,7 @@ use tracing::{debug, info, warn};
 use super::{binds::Binds, credentials::Credential};
 use crate::{
     core::Core,
-    pools::session::{Session, Terms},
+    pools::session::{About, Session, Terms},
     token,
 };
 
@@ -50,7 +55,7 @@ pub(crate) async fn serve(core: Arc<Core>, mut tls: AgentTls, peer: SocketAddr) 
         Err(_) => return debug!(%peer, "an agent's greeting took too long"),
     };
     let answered = match greeting {
-        Greeting::Hello(hello) => Box::pin(begin(&core, &mut tls, hello)).await,
+        Greeting::Hello(hello) => Box::pin(begin(&core, &mut tls, hello, peer)).await,
         Greeting::Join(join) => Box::pin(extend(&core, &mut tls, &join)).await,
     };
     match answered {
@@ -73,7 +78,12 @@ enum Place {
     Further(u16),
 }
 
-async fn begin(core: &Core, tls: &mut AgentTls, hello: Hello) -> Result<Begun, Refused> {
+async fn begin(
+    core: &Core,
+    tls: &mut AgentTls,
+    hello: Hello,
+    peer: SocketAddr,
+) -> Result<Begun, Refused> {
     let edge = &core.edge;
     let agent = edge.credentials.authenticate(hello.token.expose())?;
     let version = agree(hello.versions)?;
@@ -91,6 +101,13 @@ async fn begin(core: &Core, tls: &mut AgentTls, hello: Hello) -> Result<Begun, R
     };
     let join_key = terms.join_key.clone();
     let session = Arc::new(Session::new(terms, say));
+    let client = hello.client;
+    session.introduce(About {
+        client: client.clone(),
+        metadata: hello.metadata,
+        peer: peer.ip(),
+        since: SystemTime::now(),
+    });
     edge.sessions.enter(&session)?;
     // The limits may have changed before the session could be found.
     session.set_dial_timeout(edge.limits().dial_timeout.0);
@@ -106,7 +123,7 @@ async fn begin(core: &Core, tls: &mut AgentTls, hello: Hello) -> Result<Begun, R
         edge.sessions.leave(&session);
         return Err(lost());
     }
-    info!(agent = %session.owner, session = session.id, client = %hello.client, "agent connected");
+    info!(agent = %session.owner, session = session.id, %client, "agent connected");
     Ok((session, Place::First { say: queue, agent }))
 }
 

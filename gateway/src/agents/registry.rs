@@ -118,6 +118,11 @@ impl Registry {
         self.lock().sessions.get(&id).cloned()
     }
 
+    /// All of them, in no order.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.lock().sessions.values().cloned().collect()
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.lock().sessions.len()

@@ -23,6 +23,9 @@ pub struct Listen {
     /// address that only the operator's machines can. On a loopback address it answers no other host names than
     /// `localhost`. Default: none.
     pub admin: Option<SocketAddr>,
+    /// The admin API, for whoever has its token: see `docs/admin-api.md`. On a loopback address it answers no other host
+    /// names than `localhost`. Default: none.
+    pub api: Option<SocketAddr>,
 }
 
 impl Default for Listen {
@@ -33,6 +36,7 @@ impl Default for Listen {
             http: any(80),
             tcp_ports: None,
             admin: None,
+            api: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use adit_policy::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
+mod api;
 mod fetch;
 mod limits;
 mod listen;
@@ -25,6 +26,7 @@ mod ports;
 mod secrets;
 mod traces;
 
+pub use api::Api;
 pub use fetch::{AllowedHost, Fetch};
 pub use limits::Limits;
 pub use listen::Listen;
@@ -74,6 +76,9 @@ pub struct Config {
     /// What one client or agent may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// Who may use the admin API.
+    #[serde(default)]
+    pub api: Api,
     /// What the gateway writes down of each exchange.
     #[serde(default)]
     pub log: Log,

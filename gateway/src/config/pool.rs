@@ -52,6 +52,18 @@ pub enum Balance {
     Hash,
 }
 
+impl Balance {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round-robin",
+            Self::LeastRequests => "least-requests",
+            Self::Hash => "hash",
+        }
+    }
+}
+
 /// A cookie that names the member.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -15,7 +15,11 @@ use super::{
     exchange::{Exchange, Layer},
     told::Told,
 };
-use crate::{edge::Edge, pools::endpoints::Endpoint};
+use crate::{
+    edge::Edge,
+    log::{AccessLog, Field},
+    pools::endpoints::Endpoint,
+};
 
 /// The longest path that is reported to an agent's display.
 const PATH: usize = 256;
@@ -37,6 +41,14 @@ pub(super) fn ended(edge: &Edge, core: usize, session: &Session, exchange: &mut 
     }
     if exchange.routed.is_some() {
         report(exchange, &told);
+    }
+}
+
+/// The head of the service's response is there.
+pub(super) fn answered(edge: &Edge, exchange: &mut Exchange) {
+    let told = |access: &AccessLog| access.has(Field::FirstByte);
+    if exchange.first_byte.is_none() && edge.access.as_ref().is_some_and(told) {
+        exchange.first_byte = Some(exchange.began.elapsed());
     }
 }
 

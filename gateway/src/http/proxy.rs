@@ -236,6 +236,7 @@ impl ProxyHttp for Proxy {
         exchange: &mut Exchange,
     ) -> Result<()> {
         ended::may_go_on(exchange)?;
+        log::answered(&self.edge, exchange);
         // Of a 101, too: browsers take its cookies.
         adapt::remove_own_headers(response);
         cookies::drop_foreign(response, exchange.shared_domain(&self.edge))?;

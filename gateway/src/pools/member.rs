@@ -154,6 +154,11 @@ impl Member {
         }
     }
 
+    /// The reason of the agent's check, if there is one.
+    pub(crate) fn why_down(&self) -> Option<Arc<String>> {
+        self.down.load_full()
+    }
+
     /// Whether exchanges may go here. How many do is a matter of its weight in its pool.
     pub(crate) fn takes_traffic(&self) -> bool {
         self.alive.load(Ordering::Relaxed)

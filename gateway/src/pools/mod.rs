@@ -4,7 +4,7 @@
 //! - [`pool`]: from an endpoint to one of its members: [`balance`] chooses it from a [`roster`] by its [`weights`]
 //! - [`member`]: one session's share of an endpoint, with its idle streams and what is in [`flight`]
 //! - [`health`]: whether a member is fit to serve; [`budget`]: how many retries there may be; [`returns`]: agents that flap
-//! - [`session`]: one connected agent and its lanes
+//! - [`session`]: one connected agent and its lanes; [`tally`]: what members have counted, kept when they go
 
 mod balance;
 pub(crate) mod budget;
@@ -19,6 +19,7 @@ mod returns;
 mod roster;
 pub(crate) mod routes;
 pub(crate) mod session;
+pub(crate) mod tally;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

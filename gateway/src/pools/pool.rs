@@ -1,6 +1,7 @@
 //! The members that serve one endpoint, and choosing one of them.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
@@ -19,6 +20,7 @@ use super::{
     returns::Returns,
     roster::Roster,
     session::{OpenFailure, Session},
+    tally::{Gone, Tally},
     weights::{self, Overrides, Weight},
 };
 use crate::config;
@@ -43,6 +45,8 @@ pub(crate) struct Pool {
     pub(crate) budget: Budget,
     /// Which agents flap.
     returns: Returns,
+    /// What members have counted that are gone.
+    gone: Gone,
 }
 
 /// Why a member cannot join.
@@ -73,12 +77,25 @@ impl Pool {
             lost: Mutex::default(),
             budget: Budget::new(Instant::now()),
             returns: Returns::default(),
+            gone: Gone::default(),
         }
     }
 
     /// The members of this moment.
     pub(crate) fn members(&self) -> Guard<Arc<Vec<Arc<Member>>>> {
         self.members.load()
+    }
+
+    fn set_members(&self, now: Vec<Arc<Member>>) {
+        self.gone.keep(|| {
+            let now = Arc::new(now);
+            (self.members.swap(Arc::clone(&now)), now)
+        });
+    }
+
+    /// What the members of each agent have counted, those that are gone included. It never falls.
+    pub(crate) fn tallies(&self) -> BTreeMap<String, Tally> {
+        self.gone.with(|| self.members.load_full())
     }
 
     /// How it works at this moment.
@@ -140,7 +157,7 @@ impl Pool {
         if let Some(wait) = self.returns.wait(&newcomer.session, moment, &eject) {
             newcomer.health.begin_ejected(wait, moment);
         }
-        self.members.store(Arc::new(now));
+        self.set_members(now);
         newcomer.joins(self);
         self.seat();
         *self.lost() = None;
@@ -157,7 +174,7 @@ impl Pool {
         }
         let rest = members.iter().filter(|other| other.id != member).cloned();
         let rest: Vec<_> = rest.collect();
-        self.members.store(Arc::new(rest));
+        self.set_members(rest);
         self.seat();
     }
 
@@ -176,13 +193,12 @@ impl Pool {
             .filter(|member| !member.session.end.is_cancelled());
         let mut living = living.cloned();
         let Some(oldest) = living.next() else {
-            self.members.store(Arc::default());
+            self.set_members(Vec::new());
             return Vec::new();
         };
         let (stay, go): (Vec<_>, _) =
             living.partition(|member| oldest.spec.pooling && member.spec.pooling);
-        self.members
-            .store(Arc::new([oldest].into_iter().chain(stay).collect()));
+        self.set_members([oldest].into_iter().chain(stay).collect());
         go
     }
 

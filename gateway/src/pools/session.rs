@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use adit_wire::{
@@ -64,6 +65,18 @@ pub(crate) struct Session {
     dial_timeout_ms: AtomicU64,
     /// As both ends agreed on it at the beginning, whatever the configuration says since.
     heartbeat: OnceLock<Heartbeat>,
+    about: OnceLock<About>,
+}
+
+/// What an agent says of itself, and where it came from: for people who look.
+#[derive(Debug)]
+pub(crate) struct About {
+    /// Program and platform.
+    pub(crate) client: String,
+    /// The text of the agent's owner.
+    pub(crate) metadata: String,
+    pub(crate) peer: IpAddr,
+    pub(crate) since: SystemTime,
 }
 
 /// Who connected, and under which terms.
@@ -118,6 +131,7 @@ impl Session {
             version: terms.version,
             dial_timeout_ms: AtomicU64::new(millis(terms.dial_timeout)),
             heartbeat: OnceLock::new(),
+            about: OnceLock::new(),
         }
     }
 
@@ -130,6 +144,15 @@ impl Session {
     /// The heartbeat of all its lanes: the one of the first time.
     pub(crate) fn heartbeat(&self, now: impl FnOnce() -> Heartbeat) -> Heartbeat {
         *self.heartbeat.get_or_init(now)
+    }
+
+    /// Takes note of what the agent has said of itself.
+    pub(crate) fn introduce(&self, about: About) {
+        self.about.get_or_init(|| about);
+    }
+
+    pub(crate) fn about(&self) -> Option<&About> {
+        self.about.get()
     }
 
     /// Whether new exchanges may go here.

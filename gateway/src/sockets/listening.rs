@@ -48,7 +48,7 @@ impl Listening {
             role,
             copy: socket.copy,
             kept: AtomicBool::new(socket.kept),
-            _accepting: (role != Role::Admin).then(|| self.accepting.token()),
+            _accepting: (!role.is_operators()).then(|| self.accepting.token()),
         });
         let mut open = self.lock();
         open.retain(|listener| listener.strong_count() > 0);

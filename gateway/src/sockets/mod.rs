@@ -15,12 +15,13 @@ pub(crate) enum Role {
     Https,
     Http,
     Admin,
+    Api,
     /// Connections of tcp endpoints, each of which has a port.
     Tcp,
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Https, Self::Http, Self::Admin, Self::Tcp];
+    const ALL: [Self; 5] = [Self::Https, Self::Http, Self::Admin, Self::Api, Self::Tcp];
 
     /// As it is written under `listen:`, and as a socket unit's `FileDescriptorName=`.
     pub(crate) fn name(self) -> &'static str {
@@ -28,8 +29,14 @@ impl Role {
             Self::Https => "https",
             Self::Http => "http",
             Self::Admin => "admin",
+            Self::Api => "api",
             Self::Tcp => "tcp",
         }
+    }
+
+    /// Whether the operator is answered there, and nobody else.
+    pub(crate) fn is_operators(self) -> bool {
+        matches!(self, Self::Admin | Self::Api)
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {

@@ -20,6 +20,7 @@ pub(crate) struct Opened {
     pub(crate) https: Option<Address>,
     pub(crate) http: Option<Address>,
     pub(crate) admin: Option<Address>,
+    pub(crate) api: Option<Address>,
     /// What was passed for tcp endpoints, by port.
     pub(crate) tcp: HashMap<u16, Address>,
 }
@@ -69,7 +70,7 @@ impl Opened {
                 );
             }
             let address = match role {
-                Role::Admin => Address::alone(wanted),
+                Role::Admin | Role::Api => Address::alone(wanted),
                 Role::Https | Role::Http | Role::Tcp => Address::shared(wanted, cores),
             };
             address.map(Some).map_err(|source| StartError::Listen {
@@ -80,6 +81,7 @@ impl Opened {
         let https = open(Role::Https, listen.https)?;
         let http = open(Role::Http, listen.http)?;
         let admin = open(Role::Admin, listen.admin)?;
+        let api = open(Role::Api, listen.api)?;
         let mut tcp = HashMap::<u16, Vec<Passed>>::new();
         for port in passed.take_tcp() {
             tcp.entry(port.address.port()).or_default().push(port);
@@ -89,6 +91,7 @@ impl Opened {
             https,
             http,
             admin,
+            api,
             tcp: tcp
                 .map(|(port, taken)| (port, Address::adopt(taken)))
                 .collect(),
@@ -102,7 +105,7 @@ impl Opened {
 
     /// Of what the gateway before this one has handed over, what is used.
     pub(crate) fn adopted(&self) -> Vec<usize> {
-        [&self.https, &self.http, &self.admin]
+        [&self.https, &self.http, &self.admin, &self.api]
             .into_iter()
             .flatten()
             .chain(self.tcp.values())

@@ -138,6 +138,11 @@ impl Gateway {
         self.running.admin().unwrap()
     }
 
+    /// Where the admin API is.
+    pub(crate) fn api(&self) -> SocketAddr {
+        self.running.api().unwrap()
+    }
+
     /// The authority's certificate.
     pub(crate) fn ca_pem(&self) -> &Path {
         self.running.local_ca().unwrap().0
@@ -194,7 +199,7 @@ pub(crate) fn yaml(
     let (first, last) = port_range();
     let mut text = format!(
         "domain: localhost\n\
-         listen: {{ https: \"127.0.0.1:{https}\", http: \"127.0.0.1:{http}\", admin: \"127.0.0.1:0\", tcp_ports: {first}-{last} }}\n\
+         listen: {{ https: \"127.0.0.1:{https}\", http: \"127.0.0.1:{http}\", admin: \"127.0.0.1:0\", api: \"127.0.0.1:0\", tcp_ports: {first}-{last} }}\n\
          data_dir: \"{}\"\n\
          tls: {{ local_ca: true }}\n\
          agents:\n",

@@ -19,13 +19,14 @@
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`regulars`]: clients that notice every failure and every connection that is closed
 //! - [`load`]: clients that never rest, and what went wrong for them
-//! - [`operator`]: questions to the admin listener
+//! - [`operator`]: questions to the admin listener; [`prometheus`]: its metrics, read strictly; [`api`]: the admin API
 //! - [`OidcProvider`], [`glewlwyd`]: identity providers; [`Browser`]: what a person has, without JavaScript; [`chromium`]: with it
 //! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
 //!
 //! Ports are chosen by the operating system. Nothing waits on a clock: [`soon`] bounds a wait for an event.
 
 mod agent;
+pub(crate) mod api;
 pub(crate) mod browser;
 pub(crate) mod bytes;
 pub(crate) mod chromium;
@@ -47,6 +48,7 @@ pub(crate) mod named;
 pub(crate) mod namespace;
 pub(crate) mod operator;
 mod process;
+pub(crate) mod prometheus;
 pub(crate) mod provider;
 mod public;
 pub(crate) mod raw;

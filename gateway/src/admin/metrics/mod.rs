@@ -1,12 +1,13 @@
 //! `GET /metrics`: the counters, in the text format that Prometheus reads.
 
-use std::{
-    fmt::{Display, Write as _},
-    time::UNIX_EPOCH,
-};
+use std::time::UNIX_EPOCH;
 
 use adit_policy::limit::Limiters;
 
+mod page;
+mod pools;
+
+use self::page::Page;
 use crate::{counts::Counts, edge::Edge};
 
 /// Everything there is to tell.
@@ -24,11 +25,12 @@ pub(super) fn metrics(edge: &Edge) -> String {
     page.gauge("adit_uptime_seconds", "Time since the gateway was started.");
     page.sample("adit_uptime_seconds", &[], edge.started.elapsed().as_secs());
     traffic(&mut page, edge);
+    pools::pools(&mut page, edge);
     policies(&mut page, edge);
     certificates(&mut page, edge);
     limits(&mut page, edge);
     mirrors(&mut page, edge);
-    page.0
+    page.text()
 }
 
 fn traffic(page: &mut Page, edge: &Edge) {
@@ -66,6 +68,24 @@ fn traffic(page: &mut Page, edge: &Edge) {
             page.sample("adit_exchanges_total", &labels, count);
         }
     }
+    let duration = "adit_exchange_duration_seconds";
+    page.histogram(
+        duration,
+        "From a request to the end of its response, without those that become another protocol.",
+    );
+    let somewhere = by_endpoint
+        .iter()
+        .map(|(name, counts)| (name.as_str(), *counts));
+    for (endpoint, counts) in somewhere.chain([nowhere]) {
+        page.latency(duration, endpoint, counts.latency());
+    }
+    if let Some(access) = &edge.access {
+        page.counter(
+            "adit_access_log_lost_total",
+            "Lines of the access log that were lost because its disk or reader was too slow.",
+        );
+        page.sample("adit_access_log_lost_total", &[], access.lost());
+    }
     page.counter(
         "adit_policy_verdicts_total",
         "Phases of policies, the operator's and the agents', by how they ended.",
@@ -74,6 +94,21 @@ fn traffic(page: &mut Page, edge: &Edge) {
         for (verdict, count) in counts.verdicts() {
             let labels = [("endpoint", endpoint.as_str()), ("verdict", verdict)];
             page.sample("adit_policy_verdicts_total", &labels, count);
+        }
+    }
+    page.counter(
+        "adit_action_verdicts_total",
+        "How often an action had the last word in a phase, by its type and its word; \"expressions\" where those of a \
+         rule have failed.",
+    );
+    for (endpoint, counts) in &by_endpoint {
+        for (action, verdict, count) in counts.last_words() {
+            let labels = [
+                ("endpoint", endpoint.as_str()),
+                ("action", action),
+                ("verdict", verdict),
+            ];
+            page.sample("adit_action_verdicts_total", &labels, count);
         }
     }
     page.counter(
@@ -185,64 +220,5 @@ fn mirrors(page: &mut Page, edge: &Edge) {
             let labels: Vec<_> = labels.map(|(name, text)| (*name, text.as_str())).collect();
             page.sample(sample.name, &labels, sample.value);
         }
-    }
-}
-
-/// The text as far as it is written.
-#[derive(Default)]
-struct Page(String);
-
-// === impl Page ===
-
-impl Page {
-    fn gauge(&mut self, name: &str, help: &str) {
-        self.begin(name, "gauge", help);
-    }
-
-    fn counter(&mut self, name: &str, help: &str) {
-        self.begin(name, "counter", help);
-    }
-
-    fn begin(&mut self, name: &str, kind: &str, help: &str) {
-        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str(name);
-        let mut mark = '{';
-        for (label, text) in labels {
-            let text = text
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace('\n', "\\n");
-            self.write(format_args!("{mark}{label}=\"{text}\""));
-            mark = ',';
-        }
-        if mark == ',' {
-            self.0.push('}');
-        }
-        self.write(format_args!(" {value}\n"));
-    }
-
-    fn write(&mut self, text: std::fmt::Arguments<'_>) {
-        // A string takes everything.
-        self.0.write_fmt(text).unwrap_or_default();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sample_has_its_labels_in_braces_and_escaped() {
-        let mut page = Page::default();
-        page.counter("a_total", "Anything.");
-        page.sample("a_total", &[], 1);
-        page.sample("a_total", &[("x", "1"), ("y", "\\ \" \n")], 2);
-        assert_eq!(
-            page.0,
-            "# HELP a_total Anything.\n# TYPE a_total counter\na_total 1\na_total{x=\"1\",y=\"\\\\ \\\" \\n\"} 2\n"
-        );
     }
 }
