@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from datetime import datetime
 
 import adit
 import load
@@ -15,13 +14,13 @@ from tunnel import settled_rss_kb
 
 FEW = 10
 TIMEOUT = 300.0
-LOOK = 0.1
+LOOK = 0.005
 TINY = load.LOADS[0]
 
 
 @dataclass
 class Endpoints:
-    """One gateway and one agent with `count` endpoints. `bind_seconds`: from the session to the last endpoint online."""
+    """One gateway and one agent with `count` endpoints. `bind_seconds`: from its session to the last of them online."""
 
     count: int
     start_seconds: float
@@ -60,17 +59,9 @@ def start(lab: Lab, tools: Tools, upstream_port: int, count: int) -> tuple[Endpo
     before = settled_rss_kb(gateway.child)
     began = time.monotonic()
     agent = spawn_agent(lab, tools, gateway, upstream_port, count)
-    while len(online := lines(agent, adit.STARTED)) < count:
-        if not agent.alive():
-            raise NotReady(f"the agent ended early: {agent.tail()}")
-        if time.monotonic() - began > TIMEOUT:
-            raise NotReady(f"{len(online)} of {count} endpoints were bound in {TIMEOUT:.0f} s")
-        time.sleep(LOOK)
-    started = time.monotonic() - began
-    session = moment(lines(agent, "session established")[0])
+    session, online = moments(agent, count)
     result = Endpoints(
-        count=count, start_seconds=started,
-        bind_seconds=(moment(online[-1]) - session).total_seconds(),
+        count=count, start_seconds=online - began, bind_seconds=online - session,
         gateway_before_kb=before, gateway_after_kb=settled_rss_kb(gateway.child),
         agent_kb=settled_rss_kb(agent), runs=[],
     )
@@ -80,7 +71,7 @@ def start(lab: Lab, tools: Tools, upstream_port: int, count: int) -> tuple[Endpo
 
 
 def spawn_agent(lab: Lab, tools: Tools, gateway: adit.Gateway, upstream_port: int, count: int) -> Child:
-    """`adit start --all` with a configuration of so many endpoints."""
+    """`adit start --all` with a configuration of so many endpoints, written closely: a document may have one MiB."""
     folder = lab.folder("agent")
     (folder / "adit.yaml").write_text(json.dumps({
         "version": 3,
@@ -91,7 +82,7 @@ def spawn_agent(lab: Lab, tools: Tools, gateway: adit.Gateway, upstream_port: in
             {"name": f"e{at}", "url": f"http://{host(at)}", "upstream": {"url": f"127.0.0.1:{upstream_port}"}}
             for at in range(count)
         ],
-    }, indent=1))
+    }, separators=(",", ":")))
     return lab.spawn("agent", [
         tools.adit(), "start", "--all", "--config", "adit.yaml", "--log", "stdout", "--log-format", "logfmt",
     ], folder)
@@ -101,10 +92,19 @@ def host(at: int) -> str:
     return f"e{at}.bench.test"
 
 
-def lines(child: Child, words: str) -> list[str]:
-    return [line for line in child.log.read_text(errors="replace").splitlines() if words in line]
-
-
-def moment(line: str) -> datetime:
-    """When a line was written, as it says itself."""
-    return datetime.fromisoformat(line.split(maxsplit=1)[0].removeprefix("t="))
+def moments(agent: Child, count: int) -> tuple[float, float]:
+    """When the agent had its session, and when its last endpoint was online, as its output is seen to grow."""
+    session, online, rest = None, 0, ""
+    deadline = time.monotonic() + TIMEOUT
+    with agent.log.open(errors="replace") as log:
+        while online < count:
+            if not agent.alive():
+                raise NotReady(f"the agent ended early: {agent.tail()}")
+            if time.monotonic() > deadline:
+                raise NotReady(f"{online} of {count} endpoints were bound in {TIMEOUT:.0f} s")
+            time.sleep(LOOK)
+            *lines, rest = (rest + log.read()).split("\n")
+            if session is None and any("session established" in line for line in lines):
+                session = time.monotonic()
+            online += sum(adit.STARTED in line for line in lines)
+    return session or time.monotonic(), time.monotonic()
