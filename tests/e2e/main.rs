@@ -63,6 +63,7 @@ mod policy_passwords;
 mod policy_requests;
 mod policy_responses;
 mod policy_update;
+mod pool_balance;
 mod pool_failover;
 mod pool_load;
 mod pool_retries;

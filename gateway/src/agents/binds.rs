@@ -381,7 +381,7 @@ impl Binds {
                     reason: error.to_string(),
                     retryable: true,
                 },
-                BindError::Kind => refused(RefusalCode::Url, error),
+                BindError::Kind | BindError::Alone => refused(RefusalCode::Url, error),
             })?;
         for session in displaced {
             warn!(agent = %session.owner, session = session.id, %url, "a silent session was replaced");

@@ -9,7 +9,7 @@ use std::{
 use adit_policy::{
     LoadError,
     canonical::Host,
-    document::{self, Document, Misplaced, Mistake, Mistakes, Places, scope},
+    document::{self, Document, Misplaced, Mistake, Mistakes, Places, Unhandled, scope},
     endpoint_url::{EndpointUrl, Scheme},
 };
 use ipnet::IpNet;
@@ -150,8 +150,8 @@ pub struct EndpointEntry {
     /// the table in `adit_policy::canonical` says what becomes of each. Default false.
     #[serde(default)]
     pub normalize_paths: bool,
-    /// How the agents that bind the URL share its traffic.
-    #[serde(default)]
+    /// How the agents that bind the URL share its traffic. `none`: no agent may bind it, the policy alone serves it.
+    #[serde(default, deserialize_with = "pool::or_none")]
     pub pool: Pool,
 }
 
@@ -191,6 +191,14 @@ pub enum ConfigError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A policy lets something past at an endpoint without a pool.
+    #[error("endpoint {url}: {source}")]
+    Unhandled {
+        /// Which endpoint.
+        url: String,
+        /// What the policy lacks.
+        source: Unhandled,
+    },
     /// Two parts of the file contradict each other.
     #[error("{path}: {message}")]
     Contradiction {
@@ -227,7 +235,9 @@ impl Config {
         let (mut config, warnings): (Self, _) = read?;
         config.warnings = warnings;
         config.resolve(base);
-        if let Err((way, message)) = secrets::agree(&config.secrets, &config.agents) {
+        let agreed = secrets::agree(&config.secrets, &config.agents)
+            .and_then(|()| pool::agree(&config.endpoints, &config.agents));
+        if let Err((way, message)) = agreed {
             let mistake = Places::of(&file, &text).mistake(&way, message);
             return Err(Mistakes::from(mistake).into());
         }

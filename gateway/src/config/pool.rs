@@ -1,9 +1,16 @@
 //! The `pool:` block of an endpoint: how its members share the traffic, and what happens when one fails.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use adit_policy::go_duration::GoDuration;
-use serde::Deserialize;
+use adit_policy::{expr::RequestKey, go_duration::GoDuration};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+
+mod agree;
+
+pub(super) use agree::agree;
 
 /// How a pool works. Endpoints that agents declare have the defaults.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -12,13 +19,17 @@ pub struct Pool {
     /// Who of the members gets a request. Default `round-robin`.
     pub balance: Balance,
     /// With `balance: hash`: the expression whose text decides, `req.headers['x-user'][0]` or `conn.client_ip`. Requests
-    /// of one text go to one member for as long as it serves; when it goes, only its texts move.
-    pub hash_on: Option<String>,
-    /// Keeps a browser at the member that served it first. Default: none.
+    /// of one text go to one member for as long as it serves; when it goes, only its texts move. Where the expression
+    /// fails (the header is missing), the client's address decides. It always does at tcp endpoints, which have none.
+    pub hash_on: Option<RequestKey>,
+    /// Keeps a browser at the member that served it first, until that one cannot serve any more or is of a tier that
+    /// does not serve any more. Weight 0 sends nobody new to a member and lets those stay. Default: none.
     pub sticky: Option<Sticky>,
-    /// How long a new member takes to come to its full share. Default 0s: at once.
+    /// How long a member takes to come from a tenth of its share to the whole: a new one, and one that is back after it
+    /// failed. One that is alone gets everything at once. Default 0s: at once.
     pub slow_start: GoDuration,
-    /// Weights that count instead of the agents' own. The first entry that fits a member does.
+    /// Weights that count instead of the agents' own. The first entry that fits a member does. Weights that an operator
+    /// sets at the admin API count instead of these.
     pub weights: Vec<WeightEntry>,
     /// How often a request that failed after it was sent is sent to another member. Only requests that may be repeated
     /// are: with an idempotent method (RFC 9110 §9.2.2), a body that is still there, and no byte of a response at the
@@ -37,6 +48,9 @@ pub struct Pool {
     pub retry_statuses: Vec<u16>,
     /// When a member is left out for a while because it fails.
     pub eject: Eject,
+    /// There is none (`pool: none`): the endpoint's policy alone serves it, and must end every exchange.
+    #[serde(skip)]
+    pub(crate) none: bool,
 }
 
 /// Ways to share requests among the members of the lowest tier that can serve.
@@ -129,8 +143,38 @@ impl Default for Pool {
             timeout: None,
             retry_statuses: Vec::new(),
             eject: Eject::default(),
+            none: false,
         }
     }
+}
+
+/// Reads the settings of a pool, or the word `none`.
+pub(super) fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pool, D::Error> {
+    struct OrNone;
+
+    impl<'de> Visitor<'de> for OrNone {
+        type Value = Pool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the settings of a pool, or `none`")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Pool, E> {
+            match text {
+                "none" => Ok(Pool {
+                    none: true,
+                    ..Pool::default()
+                }),
+                other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+            }
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Pool, A::Error> {
+            Pool::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_any(OrNone)
 }
 
 impl Default for RetryBudget {

@@ -7,7 +7,10 @@
 //! - An agent's service can set no cookie for the domain that all agents share, or one could sign its visitors in at
 //!   another's with a session of its choice. Endpoints that the operator declared may: they are the operator's.
 
+use std::{fmt::Write, time::Duration};
+
 use adit_policy::canonical::Host;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderValue, header};
 use memchr::memmem;
 use pingora_core::Result;
@@ -15,10 +18,23 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tracing::debug;
 
 /// How the names of the gateway's own cookies begin.
-const OWN: [&[u8]; 2] = [b"__Host-adit_", b"__Secure-adit_"];
+const OWN: [&[u8]; 3] = [b"__Host-adit_", b"__Secure-adit_", PLAIN.as_bytes()];
 
 /// What stands in each of them.
-const MARK: &[u8] = b"-adit_";
+const MARK: &[u8] = b"adit_";
+
+/// How the name of a cookie begins that names the member of a pool.
+const MEMBER: &str = "__Host-adit_member_";
+/// The same over plain http, where browsers take no `__Host-`.
+const PLAIN: &str = "adit_member_";
+
+/// The cookie that keeps a client at a member of an endpoint's pool.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sticky<'a> {
+    /// What tells the endpoint from others that serve the same host.
+    pub(super) tag: &'a str,
+    pub(super) https: bool,
+}
 
 /// Makes one line of several.
 pub(super) fn join(request: &mut RequestHeader) -> Result<()> {
@@ -75,6 +91,48 @@ pub(super) fn drop_foreign(response: &mut ResponseHeader, shared: Option<&Host>)
         response.append_header("Set-Cookie", line)?;
     }
     Ok(())
+}
+
+// === impl Sticky ===
+
+impl Sticky<'_> {
+    /// The mark of the member that a request names; whatever is no mark is nothing.
+    pub(super) fn read(&self, request: &RequestHeader) -> Option<u128> {
+        let lines = request.headers.get_all(header::COOKIE).iter();
+        let mut pairs = lines.flat_map(|line| line.as_bytes().split(is_end));
+        pairs.find_map(|pair| {
+            let rest = pair.trim_ascii().strip_prefix(self.begin().as_bytes())?;
+            let value = rest.strip_prefix(self.tag.as_bytes())?.strip_prefix(b"=")?;
+            let mut mark = [0; 16];
+            let length = URL_SAFE_NO_PAD.decode_slice(value, &mut mark).ok()?;
+            (length == mark.len()).then(|| u128::from_be_bytes(mark))
+        })
+    }
+
+    /// Has the client name a member from now on.
+    pub(super) fn set(
+        &self,
+        response: &mut ResponseHeader,
+        mark: u128,
+        max_age: Option<Duration>,
+    ) -> Result<()> {
+        let value = URL_SAFE_NO_PAD.encode(mark.to_be_bytes());
+        let (begin, tag) = (self.begin(), self.tag);
+        let mut line = format!("{begin}{tag}={value}; Path=/; HttpOnly; SameSite=Lax");
+        if self.https {
+            line.push_str("; Secure");
+        }
+        if let Some(max_age) = max_age {
+            // Writing into a text does not fail.
+            drop(write!(line, "; Max-Age={}", max_age.as_secs()));
+        }
+        response.append_header("Set-Cookie", line)?;
+        Ok(())
+    }
+
+    fn begin(&self) -> &'static str {
+        if self.https { MEMBER } else { PLAIN }
+    }
 }
 
 fn replace(request: &mut RequestHeader, line: Option<HeaderValue>) -> Result<()> {
@@ -172,6 +230,60 @@ mod tests {
             let mut request = request(sent);
             withhold_own(&mut request).unwrap();
             assert_eq!(cookies(&request), left, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn what_names_a_member_is_read_where_it_was_set_and_nowhere_else() {
+        let mark = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
+        for https in [true, false] {
+            let sticky = Sticky {
+                tag: "ab12cd34",
+                https,
+            };
+            let mut response = ResponseHeader::build(200, None).unwrap();
+            sticky
+                .set(&mut response, mark, Some(Duration::from_secs(60)))
+                .unwrap();
+            let line = response.headers["set-cookie"].to_str().unwrap().to_owned();
+            assert!(
+                line.ends_with("; Max-Age=60") && line.contains("; Secure") == https,
+                "{line}"
+            );
+            let (pair, _) = line.split_once(';').unwrap();
+            let sent = request(&["a=1", pair]);
+            assert_eq!(sticky.read(&sent), Some(mark));
+            let mut to_service = sent.clone();
+            withhold_own(&mut to_service).unwrap();
+            assert_eq!(cookies(&to_service), ["a=1"]);
+            let elsewhere = Sticky {
+                tag: "ab12cd35",
+                https,
+            };
+            assert_eq!(elsewhere.read(&sent), None);
+            let other_scheme = Sticky {
+                tag: "ab12cd34",
+                https: !https,
+            };
+            assert_eq!(other_scheme.read(&sent), None);
+            let (name, value) = pair.split_once('=').unwrap();
+            for garbage in [
+                "",
+                "x",
+                "!!!!",
+                &value[1..],
+                &format!("{value}A"),
+                &"A".repeat(5000),
+            ] {
+                assert_eq!(
+                    sticky.read(&request(&[&format!("{name}={garbage}")])),
+                    None,
+                    "{garbage}"
+                );
+            }
+            // A service cannot set it.
+            drop_foreign(&mut response, None).unwrap();
+            assert!(!response.headers.contains_key("set-cookie"));
         }
     }
 

@@ -6,6 +6,7 @@ use adit_policy::{Policy, action::Forward, memory::Memory, verdict::Place};
 use pingora_proxy::Session;
 
 use super::{
+    choice,
     errors::ErrorPage,
     exchange::{Exchange, Instead},
     forward, greeting, request_phase,
@@ -13,11 +14,7 @@ use super::{
 use crate::{
     edge::Edge,
     front::io::shared_connection,
-    pools::{
-        endpoints::Endpoint,
-        member::Member,
-        pool::{Ask, Chosen, Like},
-    },
+    pools::{endpoints::Endpoint, member::Member},
 };
 
 /// What comes next on the way of a request.
@@ -109,20 +106,15 @@ async fn to_member(edge: &Arc<Edge>, session: &mut Session, exchange: &mut Excha
     let endpoint = Arc::clone(&routed.serving);
     let places = edge.limits().held_requests;
     edge.awaited.member_of(&endpoint.pool, places).await;
-    let Some(routed) = &mut exchange.routed else {
-        return Step::Instead(Instead::Page(ErrorPage::internal()));
-    };
-    let ask = Ask {
-        core: exchange.core,
-        tried: &exchange.tried,
-        ..Ask::default()
-    };
-    let Some(Chosen { member, .. }) = endpoint.pool.choose(&ask) else {
+    let Some(member) = choice::first(edge, session, exchange) else {
         return Step::Failed(match exchange.is_forwarded() {
             true => ErrorPage::offline(&endpoint.url),
             false if endpoint.pool.is_unfit() => ErrorPage::unfit(),
             false => ErrorPage::no_agent(),
         });
+    };
+    let Some(routed) = &mut exchange.routed else {
+        return Step::Instead(Instead::Page(ErrorPage::internal()));
     };
     routed.agent_policy = member.policy();
     routed.member = Some(member);
@@ -154,26 +146,11 @@ async fn greet(
 }
 
 fn next_member(exchange: &mut Exchange) -> Option<Arc<Member>> {
-    let Exchange {
-        routed: Some(routed),
-        tried,
-        core,
-        ..
-    } = exchange
-    else {
-        return None;
-    };
-    let current = Arc::clone(routed.member.as_ref()?);
-    if !tried.contains(&current.id) {
+    let current = Arc::clone(exchange.member()?);
+    if !exchange.tried.contains(&current.id) {
         return Some(current);
     }
-    let ask = Ask {
-        core: *core,
-        tried,
-        like: Like::Policy(routed.agent_policy.as_deref()),
-        ..Ask::default()
-    };
-    let next = routed.serving.pool.choose(&ask)?.member;
-    routed.member = Some(Arc::clone(&next));
+    let next = choice::next(exchange)?;
+    exchange.routed.as_mut()?.member = Some(Arc::clone(&next));
     Some(next)
 }

@@ -45,6 +45,10 @@ pub(crate) struct Exchange {
     pub(super) tries: Tries,
     /// The connection to the member in use.
     pub(super) dial: Option<Arc<Dial>>,
+    /// With `balance: hash`, the key of what decides.
+    pub(super) key: Option<u64>,
+    /// Whether the client is to remember its member.
+    pub(super) to_remember: bool,
     /// Its share of the member's work.
     pub(super) flight: Option<Flight>,
     /// The request's body, if a policy has read it.
@@ -166,6 +170,8 @@ impl Exchange {
             tried: Vec::new(),
             tries: Tries::default(),
             dial: None,
+            key: None,
+            to_remember: false,
             flight: None,
             body: None,
             listed: None,

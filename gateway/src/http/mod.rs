@@ -23,6 +23,7 @@ mod adapt;
 mod answer;
 #[cfg(test)]
 mod body_tests;
+mod choice;
 mod cookies;
 mod decide;
 mod ended;

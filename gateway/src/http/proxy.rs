@@ -11,7 +11,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use tokio::sync::watch;
 
 use super::{
-    adapt, answer, cookies, decide, ended,
+    adapt, answer, choice, cookies, decide, ended,
     exchange::{Exchange, Instead},
     log, mirror,
     response_body::{self, has_no_body},
@@ -240,6 +240,7 @@ impl ProxyHttp for Proxy {
         // Of a 101, too: browsers take its cookies.
         adapt::remove_own_headers(response);
         cookies::drop_foreign(response, exchange.shared_domain(&self.edge))?;
+        choice::remember(response, exchange)?;
         if response.status.is_informational() {
             if response.status == StatusCode::SWITCHING_PROTOCOLS {
                 ended::answered(&self.edge, &self.live, session, response, exchange);

@@ -129,7 +129,7 @@ pub(super) fn answered(
     }
     dial.head_has_come();
     let well = !says_broken(response, routed.grpc);
-    dial.member().health.answered(well, Instant::now);
+    dial.member().answered(well);
     if !status.is_client_error() && !status.is_server_error() && well {
         return false;
     }

@@ -71,6 +71,8 @@ pub(crate) enum BindError {
         "the agent `{by}` serves this URL; if both should, both need pooling_enabled (ERR_ADIT_334)"
     )]
     Taken { by: String },
+    #[error("the gateway serves this URL itself (`pool: none` in gateway.yaml) (ERR_ADIT_334)")]
+    Alone,
     #[error("only http, https and tcp endpoints with a host can be bound (ERR_ADIT_332)")]
     Kind,
 }
@@ -154,7 +156,12 @@ impl Endpoints {
         let mut expelled = Vec::new();
         for entry in declared {
             let endpoint = match routes.at(&entry.url) {
-                Some(known) => known.declared(entry),
+                Some(known) => {
+                    if entry.pool.none {
+                        expelled.extend(known.pool.dissolve());
+                    }
+                    known.declared(entry)
+                }
                 None => Endpoint::of_agents(entry.url.clone(), Arc::default(), self.cores)
                     .declared(entry),
             };
@@ -189,6 +196,9 @@ impl Endpoints {
     ) -> Result<Vec<Arc<Session>>, BindError> {
         let mut lost = self.turn();
         if let Some(known) = self.current.load().at(url) {
+            if known.pool.settings().none {
+                return Err(BindError::Alone);
+            }
             let joined = known.pool.join(member, known.declared, stale_after);
             return joined.map_err(|Taken { by }| BindError::Taken { by });
         }

@@ -172,24 +172,25 @@ impl Health {
     }
 
     /// It has answered; whether the answer says that the service is broken, [`Health::failed`] is told as well.
-    pub(crate) fn answered(&self, well: bool, now: impl FnOnce() -> Instant) {
+    /// `true`: it was ejected, and is back with this.
+    pub(crate) fn answered(&self, well: bool, now: impl FnOnce() -> Instant) -> bool {
         self.responses.fetch_add(1, Ordering::Relaxed);
         if self.in_a_row.load(Ordering::Relaxed) != 0 {
             self.in_a_row.store(0, Ordering::Relaxed);
         }
-        if well && self.until.load(Ordering::Relaxed) != 0 {
-            self.recover(now());
-        }
+        well && self.until.load(Ordering::Relaxed) != 0 && self.recover(now())
     }
 
-    fn recover(&self, now: Instant) {
+    fn recover(&self, now: Instant) -> bool {
         let (now, mut past) = (self.at(now), self.past());
         // Before the end it is an answer to a request of the time before.
-        if now >= past.ends && past.back.is_none() {
+        let is_back = now >= past.ends && past.back.is_none();
+        if is_back {
             past.back = Some(now);
             past.errors = 0;
             self.until.store(0, Ordering::Relaxed);
         }
+        is_back
     }
 
     /// It has failed. If that was one failure too many it is ejected, provided that it may be, and for how long is said.
@@ -342,7 +343,9 @@ mod tests {
         }
 
         fn answers(&self, times: u32) {
-            (0..times).for_each(|_| self.health.answered(true, || self.now));
+            for _ in 0..times {
+                self.health.answered(true, || self.now);
+            }
         }
 
         fn fails(&self, failure: Failure) -> Option<Duration> {

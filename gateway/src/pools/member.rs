@@ -166,6 +166,13 @@ impl Member {
             && self.down.load().is_none()
     }
 
+    /// It has answered, with an error of its own if not `well`. After an ejection, it warms up with that.
+    pub(crate) fn answered(&self, well: bool) {
+        if self.health.answered(well, Instant::now) {
+            self.warm_up();
+        }
+    }
+
     /// It has come back, and gets its share little by little where its pool has a `slow_start`.
     pub(crate) fn warm_up(&self) {
         self.warmth.begin();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
@@ -23,7 +24,7 @@ use super::{
     tally::{Gone, Tally},
     weights::{self, Overrides, Weight},
 };
-use crate::config;
+use crate::config::{self, Balance};
 
 /// The members of one endpoint. It outlives the snapshots in which its endpoint stands, so an exchange that began with
 /// an older one still meets the members of today.
@@ -178,6 +179,13 @@ impl Pool {
         self.seat();
     }
 
+    /// Takes all members out and returns them. Callers take turns.
+    pub(super) fn dissolve(&self) -> Vec<Arc<Member>> {
+        let gone = self.members.swap(Arc::default());
+        self.seat();
+        gone.iter().cloned().collect()
+    }
+
     /// It is the configuration's no longer: those stay who may share with the oldest member. The others are taken out and
     /// returned. Callers take turns.
     pub(super) fn leave_to_agents(&self) -> Vec<Arc<Member>> {
@@ -235,6 +243,12 @@ impl Pool {
     /// The key of a text, with `balance: hash`; the same in every gateway.
     pub(crate) fn key_of(text: &str) -> u64 {
         member::hash([text])
+    }
+
+    /// The key of a client where nothing else is known of it, if members are chosen by key.
+    pub(crate) fn key_of_client(&self, client: IpAddr) -> Option<u64> {
+        let by_key = self.settings().balance == Balance::Hash;
+        by_key.then(|| Self::key_of(&client.to_string()))
     }
 
     /// A member of the lowest tier that can serve. Sound ones first; without them one that is not, for it may be better

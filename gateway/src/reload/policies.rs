@@ -168,7 +168,8 @@ fn one(
         (None, None) => Source::Nothing,
     };
     let known = known.get(&url);
-    let policy = match known.filter(|known| known.source == source) {
+    let policy = match known.filter(|known| known.source == source && known.pool.none == pool.none)
+    {
         Some(known) => known.policy.clone(),
         None => build(entry, &source, &env.for_endpoint(&url.to_string()), tell)?.map(Arc::new),
     };
@@ -203,6 +204,7 @@ fn build(
     tell: &mut dyn FnMut(&Mistake),
 ) -> Result<Option<Policy>, ConfigError> {
     let url = entry.place();
+    let is_alone = entry.pool.none;
     let document = match (entry.traffic_policy, entry.traffic_policy_file, source) {
         (Some(document), ..) => document,
         (None, Some(file), Source::File(text)) => {
@@ -219,6 +221,14 @@ fn build(
             url: url.to_string(),
             misplaced,
         })?;
+    if is_alone {
+        document
+            .check_handles(url.scheme)
+            .map_err(|source| ConfigError::Unhandled {
+                url: url.to_string(),
+                source,
+            })?;
+    }
     Policy::build(document, env).map(Some).map_err(refused)
 }
 

@@ -63,6 +63,7 @@ pub(super) fn lines(error: &ConfigError) -> Vec<String> {
         },
         ConfigError::Read { .. }
         | ConfigError::Endpoint { .. }
+        | ConfigError::Unhandled { .. }
         | ConfigError::Tls(_)
         | ConfigError::Port { .. }
         | ConfigError::Contradiction { .. } => vec![first_line(error)],

@@ -13,7 +13,6 @@ use adit_policy::{
     verdict::{Place, Verdict},
 };
 use adit_wire::{Stream, message::Protocol};
-use tokio::time::Instant;
 use tracing::debug;
 
 use crate::{
@@ -181,6 +180,7 @@ impl Walk<'_> {
         let ask = Ask {
             core: self.core.index(),
             tried: &self.tried,
+            key: endpoint.pool.key_of_client(self.facts.peer.ip()),
             ..Ask::default()
         };
         match endpoint.pool.choose(&ask) {
@@ -201,7 +201,7 @@ impl Walk<'_> {
             };
             let failure = match open(self.core, member).await {
                 Ok((stream, place, flight)) => {
-                    member.health.answered(true, Instant::now);
+                    member.answered(true);
                     let member = Arc::clone(member);
                     let passed = self.layers.iter().map(Layer::passed).collect();
                     return Step::Done(Box::new(Way {
@@ -223,6 +223,7 @@ impl Walk<'_> {
                 core: self.core.index(),
                 tried: &self.tried,
                 like: Like::Policy(policy.as_deref()),
+                key: endpoint.pool.key_of_client(self.facts.peer.ip()),
                 ..Ask::default()
             };
             let Some(next) = endpoint.pool.choose(&ask) else {

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::Document;
+use super::{Document, keys::Item};
 use crate::action::Phase;
 use crate::endpoint_url::Scheme;
 
@@ -30,7 +30,34 @@ pub enum Misplaced {
     },
 }
 
+/// A policy that lets something past, at an endpoint that nobody else serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "nobody but its policy serves this endpoint (`pool: none`), and not everything ends there: a rule without \
+     `expressions` is needed with an action that ends the exchange, `custom-response`, `deny` or `forward-internal` \
+     with `on_error: halt` (ERR_ADIT_2235)"
+)]
+pub struct Unhandled;
+
 impl Document {
+    /// Checks that nothing gets past it, as is needed where no pool serves what does.
+    ///
+    /// # Errors
+    /// When no rule ends every exchange.
+    pub fn check_handles(&self, scheme: Scheme) -> Result<(), Unhandled> {
+        let has_requests = matches!(scheme, Scheme::Http | Scheme::Https);
+        let mut phases = Phase::ALL.iter().zip(&self.phases);
+        let ends = phases.any(|(phase, rules)| {
+            let counts = match phase {
+                Phase::OnTcpConnect => true,
+                Phase::OnHttpRequest => has_requests,
+                Phase::OnHttpResponse | Phase::OnEventStreamMessage => false,
+            };
+            counts && rules.iter().any(|rule| rule.ends_by().is_some())
+        });
+        if ends { Ok(()) } else { Err(Unhandled) }
+    }
+
     /// Checks that every phase runs at an endpoint of this scheme; an internal one is reached only by other policies.
     ///
     /// # Errors
@@ -62,6 +89,42 @@ mod tests {
     use super::*;
     use crate::document::read;
     use crate::testing::one;
+
+    #[test]
+    fn a_policy_alone_ends_every_exchange() {
+        let handles = |text: &str, scheme| {
+            let document: Document = read("f", text).unwrap();
+            document.check_handles(scheme).is_ok()
+        };
+        let deny = "actions: [{type: deny}]";
+        let forward = |on_error: &str| {
+            format!(
+                "actions: [{{type: forward-internal, config: {{url: https://a.internal{on_error}}}}}]"
+            )
+        };
+        for (rule, ends) in [
+            (deny.to_owned(), true),
+            (format!("expressions: ['true'], {deny}"), true),
+            (
+                format!("expressions: ['req.method == \"GET\"'], {deny}"),
+                false,
+            ),
+            (format!("mode: shadow, {deny}"), false),
+            (
+                "actions: [{type: redirect, config: {from: a, to: b}}]".to_owned(),
+                false,
+            ),
+            (forward(""), true),
+            (forward(", on_error: continue"), false),
+        ] {
+            let text = format!("on_http_request: [{{{rule}}}]");
+            assert_eq!(handles(&text, Scheme::Https), ends, "{text}");
+        }
+        let response = "on_http_response: [{actions: [{type: custom-response}]}]";
+        assert!(!handles(response, Scheme::Https));
+        let connections = format!("on_tcp_connect: [{{{deny}}}]");
+        assert!(handles(&connections, Scheme::Https) && handles(&connections, Scheme::Tcp));
+    }
 
     #[test]
     fn a_phase_stands_only_where_it_runs() {

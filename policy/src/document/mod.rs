@@ -20,7 +20,7 @@ mod reader;
 mod root;
 pub mod scope;
 
-pub use self::endpoint::Misplaced;
+pub use self::endpoint::{Misplaced, Unhandled};
 use self::keys::{Item, Keys, ListOf, Setting};
 pub use self::reader::{Both, Mistake, Mistakes, Places, Step, read, read_warned};
 
