@@ -9,7 +9,7 @@ use adit_policy::{
 use adit_wire::message::DialErrorKind;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::upstream::Dial;
+use super::dial::Dial;
 use crate::pools::session::OpenFailure;
 
 /// An error page before it is written in the form that the client accepts.

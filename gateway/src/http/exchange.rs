@@ -16,8 +16,8 @@ use pingora_http::RequestHeader;
 use tokio::time::Instant;
 
 use super::{
-    errors::ErrorPage, log, mirror::Mirroring, request_body::Kept, response_body::Rewriting,
-    traceparent::TraceId, tries::Tries, upstream::Dial, websocket::Frames,
+    dial::Dial, errors::ErrorPage, log, mirror::Mirroring, request_body::Kept,
+    response_body::Rewriting, traceparent::TraceId, tries::Tries, websocket::Frames,
 };
 use crate::{
     edge::Edge,

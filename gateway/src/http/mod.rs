@@ -10,7 +10,7 @@
 //! - [`forwarded`]: `X-Forwarded-*`, and who the client is
 //! - [`cookies`]: whose they are
 //! - [`request_body`], [`response_body`]: bodies that policies read and change
-//! - [`upstream`]: a stream to an agent as a connection that Pingora can use
+//! - [`upstream`]: a stream to an agent as a connection that Pingora can use; [`dial`]: what becomes of it
 //! - [`retry`]: what becomes of a try that failed; [`tries`]: what an exchange has tried, and how long it may
 //! - [`ended`]: exchanges that the gateway ends before their time; [`interruptible`], [`websocket`]: how they notice
 //! - [`serving`]: Pingora's server, one after the other as limits change
@@ -26,6 +26,7 @@ mod body_tests;
 mod choice;
 mod cookies;
 mod decide;
+mod dial;
 mod ended;
 mod error_forms;
 mod errors;

@@ -8,7 +8,7 @@
 //! | one of `retry_statuses` | the same |
 //! | anything after the head of the response was sent on | nobody |
 //!
-//! What the client breaks off is never tried again and never counts against a member.
+//! `docs/failover.md` tells it to operators. What the client breaks off is never tried again and never counts against a member.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use tokio::time::Instant;
 
 use super::{
     answer,
+    dial::Dial,
     errors::ErrorPage,
     exchange::{Exchange, Instead},
     tries::Miss,
-    upstream::Dial,
 };
 use crate::pools::{health::Failure, pool::Like};
 
@@ -90,7 +90,11 @@ fn goes_on(session: &Session, exchange: &mut Exchange, error: &Error, pooled: bo
             return true;
         }
     }
-    let why = failure(session, &dial, lost, late);
+    // A service may close a connection that nobody uses, and a request may cross that.
+    let why = match stale && !late && !lost {
+        true => None,
+        false => failure(session, &dial, lost, late),
+    };
     if let (Some(why), Some(routed)) = (why, &exchange.routed) {
         routed.serving.pool.failed(dial.member(), why);
     }

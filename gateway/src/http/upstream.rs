@@ -19,21 +19,15 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::io::AsRawFd,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use adit_wire::{
-    Stream,
-    message::{DialErrorKind, Protocol},
-};
+use adit_wire::{Stream, message::Protocol};
 use async_trait::async_trait;
 use pingora_core::{
-    Error, ErrorType, Result,
+    Result,
     connectors::L4Connect,
     protocols::l4::{
         socket::SocketAddr as L4Addr,
@@ -45,17 +39,13 @@ use pingora_core::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes},
     net::UnixStream,
-    time::{Instant, Sleep, sleep, timeout},
+    time::{Instant, Sleep, sleep},
 };
 
-use super::{exchange::Exchange, tries::Patience};
+use super::{dial::Dial, exchange::Exchange, tries::Patience};
 use crate::{
     config::Limits,
-    pools::{
-        flight::Flight,
-        member::{Member, Opened},
-        session::OpenFailure,
-    },
+    pools::{flight::Flight, member::Member, session::OpenFailure},
 };
 
 /// HTTP/2 streams that share one connection to a service.
@@ -75,35 +65,6 @@ pub(super) struct Upstreams {
     http1: HttpPeer,
     http2: HttpPeer,
 }
-
-/// One exchange's connection to a member.
-pub(super) struct Dial {
-    member: Arc<Member>,
-    core: usize,
-    protocol: Protocol,
-    /// A stream that was idle has just failed, and what broke it may have broken the others, too.
-    fresh: bool,
-    ended: AtomicBool,
-    reused: AtomicBool,
-    reading: AtomicU8,
-    failure: Mutex<Option<OpenFailure>>,
-    /// How long the try may take, if that is limited.
-    patience: Option<Patience>,
-    /// How far it has come.
-    sent: AtomicBool,
-    request_over: AtomicBool,
-    had_body: AtomicBool,
-    head_came: AtomicBool,
-    late: AtomicBool,
-}
-
-// When the response may be read. Pingora takes the end of a request's body for the end of the upgraded
-// connection if it reads a 101 first, and which of the two it takes first is left to chance. So the 101 waits.
-const FREELY: u8 = 0;
-/// Not before the request has ended.
-const AFTER_THE_REQUEST: u8 = 1;
-/// It has ended, but Pingora's upstream half has yet to be told: it is, while this read is pending.
-const NEXT_TIME: u8 = 2;
 
 // === impl Upstreams ===
 
@@ -158,25 +119,12 @@ impl Upstreams {
         if let Some(patience) = patience {
             hasten(&mut peer, patience, protocol);
         }
-        let dial = Arc::new(Dial {
-            member,
-            core: self.core,
-            protocol,
-            fresh: exchange.dial.as_ref().is_some_and(|last| last.was_reused()),
-            ended: AtomicBool::new(false),
-            reused: AtomicBool::new(false),
-            reading: AtomicU8::new(if upgrade { AFTER_THE_REQUEST } else { FREELY }),
-            failure: Mutex::new(None),
-            patience,
-            sent: AtomicBool::new(protocol == Protocol::Http2),
-            request_over: AtomicBool::new(false),
-            had_body: AtomicBool::new(false),
-            head_came: AtomicBool::new(false),
-            late: AtomicBool::new(false),
-        });
-        let there = |flight: &Flight| Arc::ptr_eq(flight.member(), &dial.member);
+        let fresh = exchange.dial.as_ref().is_some_and(|last| last.was_reused());
+        let how = (fresh, upgrade);
+        let dial = Arc::new(Dial::new(member, self.core, protocol, how, patience));
+        let there = |flight: &Flight| Arc::ptr_eq(flight.member(), dial.member());
         if !exchange.flight.as_ref().is_some_and(there) {
-            exchange.flight = Some(Flight::of(&dial.member));
+            exchange.flight = Some(Flight::of(dial.member()));
         }
         exchange.dial = Some(Arc::clone(&dial));
         peer.options.custom_l4 = Some(Arc::new(Dialer(dial)));
@@ -202,136 +150,6 @@ fn hasten(peer: &mut HttpPeer, patience: Patience, protocol: Protocol) {
     }
 }
 
-// === impl Dial ===
-
-impl Dial {
-    /// The whole response has been read.
-    pub(super) fn response_ended(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
-
-    /// The whole request has been handed to Pingora's upstream half.
-    pub(super) fn request_ended(&self) {
-        self.request_over.store(true, Ordering::Relaxed);
-        if self.reading.load(Ordering::Relaxed) == AFTER_THE_REQUEST {
-            self.reading.store(NEXT_TIME, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether a read has to wait. The end of the request wakes it.
-    fn holds_back(&self, cx: &Context<'_>) -> bool {
-        let reading = self.reading.load(Ordering::Relaxed);
-        if reading == NEXT_TIME {
-            self.reading.store(FREELY, Ordering::Relaxed);
-            cx.waker().wake_by_ref();
-        }
-        reading != FREELY
-    }
-
-    /// Whether the stream had carried other exchanges before, so that its service may have closed it.
-    pub(super) fn was_reused(&self) -> bool {
-        self.reused.load(Ordering::Relaxed)
-    }
-
-    /// Why there was no stream, if there was none.
-    pub(super) fn failure(&self) -> Option<OpenFailure> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Whose connection it is.
-    pub(super) fn member(&self) -> &Arc<Member> {
-        &self.member
-    }
-
-    /// Whether its time is limited.
-    pub(super) fn is_timed(&self) -> bool {
-        self.patience.is_some()
-    }
-
-    /// The client's body took its own time.
-    pub(super) fn had_body(&self) {
-        self.had_body.store(true, Ordering::Relaxed);
-    }
-
-    /// The head of the response, a final one, is there.
-    pub(super) fn head_has_come(&self) {
-        self.head_came.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn head_came(&self) -> bool {
-        self.head_came.load(Ordering::Relaxed)
-    }
-
-    /// Whether anything of the request went out. Of HTTP/2 only Pingora knows.
-    pub(super) fn has_sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    /// Whether all of the request went out.
-    pub(super) fn request_is_over(&self) -> bool {
-        self.request_over.load(Ordering::Relaxed)
-    }
-
-    /// Whether it took longer than it might.
-    pub(super) fn is_late(&self) -> bool {
-        self.late.load(Ordering::Relaxed)
-    }
-
-    /// How long to wait for the head from now on, if that is limited.
-    fn wait_for_head(&self) -> Option<Duration> {
-        let patience = self.patience.filter(|_| self.request_is_over())?;
-        let had_body = self.had_body.load(Ordering::Relaxed);
-        patience.for_head(Instant::now(), had_body)
-    }
-
-    /// Opens a stream, in time.
-    async fn in_time<T>(
-        &self,
-        opening: impl Future<Output = Result<T, OpenFailure>>,
-    ) -> Result<T, Box<Error>> {
-        let wait = self
-            .patience
-            .and_then(|patience| patience.to_connect(Instant::now()));
-        let opened = match wait {
-            None => opening.await,
-            Some(wait) => timeout(wait, opening).await.unwrap_or_else(|_| {
-                self.late.store(true, Ordering::Relaxed);
-                Err(OpenFailure::Timeout)
-            }),
-        };
-        opened.map_err(|failure| self.fail(failure))
-    }
-
-    /// Where the member's agent forwards to, in its own words.
-    pub(super) fn forwards_to(&self) -> &str {
-        &self.member.spec.forwards_to
-    }
-
-    fn fail(&self, failure: OpenFailure) -> Box<Error> {
-        let kind = match &failure {
-            OpenFailure::Timeout => ErrorType::ConnectTimedout,
-            OpenFailure::Dial(error) if error.kind == DialErrorKind::Refused => {
-                ErrorType::ConnectRefused
-            }
-            _ => ErrorType::ConnectError,
-        };
-        let error = Error::explain(kind, failure.to_string());
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-        error
-    }
-}
-
-impl fmt::Debug for Dial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dial")
-            .field("member", &self.member.id)
-            .finish_non_exhaustive()
-    }
-}
-
 #[derive(Debug)]
 struct Dialer(Arc<Dial>);
 
@@ -339,14 +157,10 @@ struct Dialer(Arc<Dial>);
 impl L4Connect for Dialer {
     async fn connect(&self, _: &L4Addr) -> Result<L4Stream> {
         let dial = &self.0;
-        match dial.protocol {
+        match dial.protocol() {
             Protocol::Http1 | Protocol::Tcp => {
-                let opening = dial.member.stream(dial.core, dial.fresh);
-                let opened = dial.in_time(opening).await?;
-                let Opened { stream, reused } = opened;
-                dial.reused.store(reused, Ordering::Relaxed);
                 let lent = Lent {
-                    stream: Some(stream),
+                    stream: Some(dial.stream().await?),
                     dial: Arc::clone(dial),
                     give_back: false,
                     timer: None,
@@ -354,8 +168,7 @@ impl L4Connect for Dialer {
                 Ok(L4Stream::from(VirtualSocketStream::new(Box::new(lent))))
             }
             Protocol::Http2 => {
-                let opening = dial.member.open(dial.core, Protocol::Http2);
-                let stream = dial.in_time(opening).await?;
+                let stream = dial.open().await?;
                 let ours = through_socket(stream).map_err(|_| dial.fail(OpenFailure::Lost))?;
                 Ok(L4Stream::from(ours))
             }
@@ -387,7 +200,7 @@ struct Lent {
 impl Lent {
     /// Whether the head of the response has not come in time.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.dial.patience.is_none() || self.dial.head_came() {
+        if !self.dial.is_timed() || self.dial.head_came() {
             return false;
         }
         if self.timer.is_none() {
@@ -396,7 +209,7 @@ impl Lent {
         let timer = self.timer.as_mut();
         let late = timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
         if late {
-            self.dial.late.store(true, Ordering::Relaxed);
+            self.dial.is_too_late();
         }
         late
     }
@@ -416,7 +229,7 @@ impl AsyncRead for Lent {
             return Poll::Pending;
         }
         let polled = Pin::new(stream).poll_read(cx, buf);
-        if polled.is_pending() && this.dial.ended.load(Ordering::Relaxed) {
+        if polled.is_pending() && this.dial.has_ended() {
             this.give_back = true;
             return Poll::Ready(Ok(()));
         }
@@ -437,8 +250,8 @@ impl AsyncWrite for Lent {
         match &mut this.stream {
             Some(stream) => {
                 let polled = Pin::new(stream).poll_write(cx, bytes);
-                if matches!(polled, Poll::Ready(Ok(1..))) && !this.dial.has_sent() {
-                    this.dial.sent.store(true, Ordering::Relaxed);
+                if matches!(polled, Poll::Ready(Ok(1..))) {
+                    this.dial.sends();
                 }
                 polled
             }
@@ -471,7 +284,7 @@ impl VirtualSocket for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let (true, Some(stream)) = (self.give_back, self.stream.take()) {
-            self.dial.member.give_back(self.dial.core, stream);
+            self.dial.give_back(stream);
         }
     }
 }

@@ -346,6 +346,8 @@ fn place_for(
 
 #[cfg(test)]
 mod tests {
+    use adit_wire::message::DialError;
+
     use super::*;
     use crate::pools::testing::member;
 
@@ -405,5 +407,28 @@ mod tests {
         assert_eq!(chosen(&pool), [2]);
         members[1].session.pulse.doubt();
         assert_eq!(chosen(&pool), [1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_is_going_or_full_has_not_failed() {
+        let members = [member(1, 1, 0), member(2, 1, 0)];
+        let pool = pool(&members, false);
+        let refused = |kind| {
+            OpenFailure::Dial(DialError {
+                kind,
+                upstream: "a".into(),
+                detail: "b".into(),
+            })
+        };
+        let full = [OpenFailure::Busy, refused(DialErrorKind::UnknownEndpoint)];
+        for failure in full.iter().cycle().take(20) {
+            assert_eq!(pool.not_opened(&members[0], failure), None);
+        }
+        assert_eq!(chosen(&pool), [1, 2]);
+        let going = refused(DialErrorKind::Draining);
+        assert_eq!(pool.not_opened(&members[0], &going), None);
+        assert_eq!(chosen(&pool), [2]);
+        let standing = members[0].health.standing(Instant::now());
+        assert_eq!((standing.ejected, standing.failures), (None, [0; 6]));
     }
 }
