@@ -51,6 +51,11 @@ impl Awaited {
             .is_some_and(|until| Instant::now() < *until)
     }
 
+    /// Requests that wait at this moment.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// An endpoint has got a member.
     pub(crate) fn one_came(&self) {
         // Nobody has waited on most days.

@@ -68,6 +68,11 @@ impl Two {
 async fn endpoints_and_members_are_told_with_all_that_is_known() {
     let two = Two::start().await;
     two.share("tester").await;
+    // An exchange ends a moment after its client has the answer.
+    let idle = |all: &Value| all["endpoints"][0]["in_flight"] == 0;
+    two.api
+        .until("/endpoints", "nothing to be at work", idle)
+        .await;
     let endpoint = two.endpoint().await;
     let id = endpoint["id"].as_str().unwrap();
     assert_eq!(endpoint["url"], "http://app.localhost");

@@ -50,6 +50,11 @@ fn traffic(page: &mut Page, edge: &Edge) {
     page.sample("adit_connections", &[], edge.doorkeeper.count());
     page.gauge("adit_sessions", "Agent sessions that are open.");
     page.sample("adit_sessions", &[], edge.sessions.count());
+    page.gauge(
+        "adit_requests_held",
+        "Requests that wait for agents that are on their way, after a restart.",
+    );
+    page.sample("adit_requests_held", &[], edge.awaited.held());
     page.gauge("adit_endpoints", "Endpoints, whoever declared them.");
     page.sample("adit_endpoints", &[], routes.online().count());
 
