@@ -7,7 +7,7 @@
 //! - An agent's service can set no cookie for the domain that all agents share, or one could sign its visitors in at
 //!   another's with a session of its choice. Endpoints that the operator declared may: they are the operator's.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use adit_policy::canonical::Host;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -123,8 +123,8 @@ impl Sticky<'_> {
             line.push_str("; Secure");
         }
         if let Some(max_age) = max_age {
-            // Writing into a text does not fail.
-            drop(write!(line, "; Max-Age={}", max_age.as_secs()));
+            line.push_str("; Max-Age=");
+            line.push_str(&max_age.as_secs().to_string());
         }
         response.append_header("Set-Cookie", line)?;
         Ok(())

@@ -181,9 +181,10 @@ impl Pool {
 
     /// Takes all members out and returns them. Callers take turns.
     pub(super) fn dissolve(&self) -> Vec<Arc<Member>> {
-        let gone = self.members.swap(Arc::default());
+        let gone = self.members().to_vec();
+        self.set_members(Vec::new());
         self.seat();
-        gone.iter().cloned().collect()
+        gone
     }
 
     /// It is the configuration's no longer: those stay who may share with the oldest member. The others are taken out and
