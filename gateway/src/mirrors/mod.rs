@@ -83,7 +83,6 @@ impl Mirrors {
     }
 
     /// The last differences, the newest last.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the admin API shows them"))]
     pub(crate) fn recent(&self) -> Vec<MirrorReport> {
         self.recent.list()
     }

@@ -3,10 +3,12 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use serde::{Serialize, Serializer};
+
+use crate::moment;
 
 /// So many are kept, of all mirrors together.
 const KEPT: usize = 64;
@@ -15,7 +17,7 @@ const KEPT: usize = 64;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct MirrorReport {
     /// When it was found.
-    #[serde(serialize_with = "unix_seconds")]
+    #[serde(serialize_with = "moment")]
     pub(crate) at: SystemTime,
     /// The trace that the request is part of, if it is part of one.
     pub(crate) trace_id: Option<String>,
@@ -64,9 +66,8 @@ impl Recent {
     }
 }
 
-fn unix_seconds<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    to.serialize_f64(since.as_secs_f64())
+fn moment<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&moment::millis(*at))
 }
 
 fn micros<S: Serializer>(took: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {

@@ -19,6 +19,7 @@
 //! - [`hand_agent`]: an agent that says what a real one never would; [`relay`]: a line that can be stopped
 //! - [`regulars`]: clients that notice every failure and every connection that is closed
 //! - [`load`]: clients that never rest, and what went wrong for them
+//! - [`mirroring`]: a gateway that mirrors one endpoint to another
 //! - [`operator`]: questions to the admin listener; [`prometheus`]: its metrics, read strictly; [`api`]: the admin API
 //! - [`OidcProvider`], [`glewlwyd`]: identity providers; [`Browser`]: what a person has, without JavaScript; [`chromium`]: with it
 //! - [`curl()`], [`raw`], [`h2`], [`h2raw`], [`visitor`]: clients, from polite to hostile
@@ -43,6 +44,7 @@ pub(crate) mod h2raw;
 pub(crate) mod hand_agent;
 pub(crate) mod issuer;
 pub(crate) mod lines;
+pub(crate) mod mirroring;
 pub(crate) mod load;
 pub(crate) mod named;
 pub(crate) mod namespace;

@@ -1,7 +1,7 @@
 //! The admin API: sessions, endpoints and their members to look at and to change, and the last exchanges.
 //!
 //! - [`door`]: who may; [`asked`]: what a request asks for; [`problem`]: how it is refused
-//! - [`sessions`], [`endpoints`], [`traces`]: the resources; [`paging`]: long lists; [`steps`]: an exchange as it is shown
+//! - [`sessions`], [`endpoints`], [`mirrors`], [`traces`]: the resources; [`paging`]: long lists; [`steps`]: an exchange as it is shown
 //!
 //! It has a listener of its own, so that whoever may look at metrics may change nothing. `docs/admin-api.md` is for those
 //! who use it.
@@ -18,6 +18,7 @@ use tracing::info;
 mod asked;
 mod door;
 mod endpoints;
+mod mirrors;
 pub(super) mod paging;
 mod problem;
 mod sessions;
@@ -124,11 +125,12 @@ impl Api {
                 post(&asked)?;
                 endpoints::drain(self, id, member, &change)
             }
+            ["mirrors"] => only(&asked, Method::GET, mirrors::list(self, &asked)),
             ["traces"] => only(&asked, Method::GET, traces::list(self, &asked)),
             ["traces", "capture"] => traces::capture(self, &asked, change).await,
             ["traces", id] => only(&asked, Method::GET, traces::one(self, &asked, id)),
             _ => Err(Problem::not_found(
-                "there are /tunnel_sessions, /endpoints and /traces",
+                "there are /tunnel_sessions, /endpoints, /mirrors and /traces",
             )),
         }
     }

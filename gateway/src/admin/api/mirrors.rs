@@ -1,0 +1,29 @@
+//! `/mirrors`: the last answers that differed between a service and the mirror of its requests.
+
+use serde::Serialize;
+
+use super::{Answered, Api, asked::Asked, json, problem::Problem};
+use crate::mirrors::MirrorReport;
+
+/// The newest first.
+#[derive(Serialize)]
+struct Differences {
+    mirrors: Vec<MirrorReport>,
+    uri: String,
+}
+
+pub(super) fn list(api: &Api, asked: &Asked) -> Answered {
+    asked.knows(&["mirror"])?;
+    let mut mirrors = api.view.edge.mirrors.recent();
+    mirrors.reverse();
+    if let Some(named) = asked.parameter("mirror") {
+        mirrors.retain(|report| report.mirror == named);
+        if mirrors.is_empty() {
+            return Err(Problem::not_found(format_args!(
+                "no answer of a mirror {named} has differed of late"
+            )));
+        }
+    }
+    let uri = asked.path.clone();
+    json(&Differences { mirrors, uri })
+}
