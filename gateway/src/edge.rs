@@ -109,7 +109,7 @@ impl Addresses {
     /// Where tcp endpoints are, too.
     fn ip(&self) -> IpAddr {
         let address = self.https.or(self.http);
-        address.map_or(Ipv6Addr::UNSPECIFIED.into(), |address| address.ip())
+        address.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |address| address.ip())
     }
 }
 
