@@ -1,7 +1,7 @@
 //! A running gateway: started from a configuration, stopped with a deadline.
 
 use std::{
-    fmt, io,
+    fmt,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -9,35 +9,26 @@ use std::{
     time::Duration,
 };
 
-use adit_policy::{document::Mistake, env::Env};
 use rustls::pki_types::CertificateDer;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    Beginning, StartError,
     admin::{Admin, Site, View},
     config::Config,
     core::{self, Start},
     edge::{Addresses, Edge},
-    fetch::Fetcher,
-    front::{
-        accept::Kind,
-        local_ca::LocalCa,
-        tls::{Certificates, TlsError},
-    },
-    keys::KeysError,
+    front::local_ca::LocalCa,
     lent::Lent,
-    logins::LoginsError,
-    reload::{self, ConfigErrors, Loaded, ReloadError, Reloaded, Reloader},
-    secrets::Vaults,
+    reload::{self, Loaded, ReloadError, Reloaded, Reloader},
     sockets::{
         Role,
-        opened::{Address, Opened, Socket},
-        passed::{SocketError, Sockets},
+        opened::{Address, Opened, by_core},
+        passed::Sockets,
     },
     take_over::{
-        TakeOver, TakeOverError,
         predecessor::Predecessor,
         successor::{Door, Successor},
     },
@@ -62,80 +53,6 @@ pub struct Gateway {
     taken_over: CancellationToken,
     /// It waits for the end of this process.
     successor: Arc<Mutex<Option<Successor>>>,
-}
-
-/// How a gateway begins. [`Self::default`]: by itself.
-#[derive(Debug, Default)]
-pub struct Beginning {
-    /// Listening sockets that whoever started the process has opened for it.
-    pub sockets: Sockets,
-    /// Whether it continues in the place of a running one.
-    pub take_over: TakeOver,
-    /// Whether another one may continue in its place later: it answers in its data directory.
-    pub hands_over: bool,
-}
-
-/// Why a gateway did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}{}", hint(source))]
-    Listen {
-        /// Which one.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// There is no address to listen on.
-    #[error("nothing to listen on: set `listen.https`, `listen.http` or both")]
-    NoListener,
-    /// The data directory cannot be used.
-    #[error("data_dir {}: {source}", path.display())]
-    DataDir {
-        /// Where it is.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The access log cannot be written where it should be.
-    #[error("log.access.to {to}: {source}")]
-    AccessLog {
-        /// Where it should be.
-        to: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The keys in the data directory cannot be used.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// What is kept of sessions in the data directory cannot be used.
-    #[error(transparent)]
-    Logins(#[from] LoginsError),
-    /// Policies have mistakes; each is told.
-    #[error(transparent)]
-    Policies(#[from] ConfigErrors),
-    /// Sockets that were passed cannot be used.
-    #[error(transparent)]
-    Sockets(#[from] SocketError),
-    /// Another gateway's place cannot be taken.
-    #[error(transparent)]
-    TakeOver(#[from] TakeOverError),
-    /// A thread cannot be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
-}
-
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            " (ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port under `listen`)"
-        }
-        io::ErrorKind::AddrInUse => " (another program has it; choose another port under `listen`)",
-        _ => "",
-    }
 }
 
 // === impl Gateway ===
@@ -204,24 +121,6 @@ impl Gateway {
                 ports.expect_no_more();
             }
         });
-    }
-
-    /// Checks all that can be checked without listening: certificates and their keys, and policies. What is right, and
-    /// probably not what was meant, is handed back.
-    ///
-    /// # Errors
-    /// When a certificate or a policy cannot be used.
-    pub fn check(mut config: Config) -> Result<Vec<Mistake>, StartError> {
-        Certificates::load(&config.tls.certificates, None)?;
-        Fetcher::new(&config.fetch)?;
-        let mut warnings = Vec::new();
-        let vaults = Vaults::quietly(&config.secrets);
-        warnings.extend(vaults.warnings(&config));
-        let env = Env::system().with_secrets(vaults.of_operator());
-        Loaded::of(&mut config, env, &mut |warning| {
-            warnings.push(warning.clone());
-        })?;
-        Ok(warnings)
     }
 
     /// Everything that can fail. Nothing is accepted yet.
@@ -344,7 +243,7 @@ impl Gateway {
         let (stop, taken_over) = (self.stop.clone(), self.taken_over.clone());
         let place = Arc::clone(&self.successor);
         self.start_thread("adit-take-over".into(), move || {
-            match waits(door, &edge, &stop) {
+            match door.wait_here(&edge.listening, &stop) {
                 Ok(None) => {}
                 Ok(Some(successor)) => {
                     edge.logins.follow();
@@ -489,28 +388,4 @@ impl fmt::Debug for Gateway {
             .field("http", &self.http())
             .finish()
     }
-}
-
-/// What each core accepts on.
-fn by_core(
-    https: Option<Address>,
-    http: Option<Address>,
-    cores: usize,
-) -> Vec<Vec<(Socket, Kind)>> {
-    let mut listeners: Vec<_> = (0..cores).map(|_| Vec::new()).collect();
-    for (address, kind) in [(https, Kind::Https), (http, Kind::Http)] {
-        let spread = address.map(|address| address.spread(cores));
-        for (core, sockets) in listeners.iter_mut().zip(spread.unwrap_or_default()) {
-            core.extend(sockets.into_iter().map(|socket| (socket, kind)));
-        }
-    }
-    listeners
-}
-
-/// Waits, on the calling thread, until another gateway has taken over or `stop` is cancelled.
-fn waits(door: Door, edge: &Edge, stop: &CancellationToken) -> io::Result<Option<Successor>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(door.wait(&edge.listening, stop))
 }

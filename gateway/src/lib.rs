@@ -30,6 +30,7 @@
 mod admin;
 mod agents;
 mod awaited;
+mod beginning;
 #[doc(hidden)]
 pub mod bench;
 pub mod config;
@@ -63,10 +64,11 @@ mod traces;
 mod work;
 
 pub use admin::resources as api;
+pub use beginning::{Beginning, StartError};
 pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, EmbeddedOptions};
 pub use front::tls::TlsError;
-pub use gateway::{Beginning, Gateway, StartError};
+pub use gateway::Gateway;
 pub use keys::KeysError;
 pub use logins::LoginsError;
 pub use reload::{ConfigErrors, ReloadError, Reloaded, Watch};

@@ -12,7 +12,11 @@ use super::{
     Role,
     passed::{From, Passed, Sockets},
 };
-use crate::{StartError, config::Listen, front::accept};
+use crate::{
+    StartError,
+    config::Listen,
+    front::accept::{self, Kind},
+};
 
 /// What `listen:` asks for, opened.
 #[derive(Debug)]
@@ -112,6 +116,22 @@ impl Opened {
             .flat_map(|address| address.adopted.iter().copied())
             .collect()
     }
+}
+
+/// What each core accepts on.
+pub(crate) fn by_core(
+    https: Option<Address>,
+    http: Option<Address>,
+    cores: usize,
+) -> Vec<Vec<(Socket, Kind)>> {
+    let mut listeners: Vec<_> = (0..cores).map(|_| Vec::new()).collect();
+    for (address, kind) in [(https, Kind::Https), (http, Kind::Http)] {
+        let spread = address.map(|address| address.spread(cores));
+        for (core, sockets) in listeners.iter_mut().zip(spread.unwrap_or_default()) {
+            core.extend(sockets.into_iter().map(|socket| (socket, kind)));
+        }
+    }
+    listeners
 }
 
 // === impl Address ===

@@ -72,6 +72,18 @@ impl Door {
         Ok(Self { listener, path })
     }
 
+    /// As [`Self::wait`], on the calling thread.
+    pub(crate) fn wait_here(
+        self,
+        listening: &Listening,
+        stop: &CancellationToken,
+    ) -> io::Result<Option<Successor>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(self.wait(listening, stop))
+    }
+
     /// Waits for a gateway that takes over. Then `stop` is cancelled and everybody has stopped accepting.
     /// `None`: `stop` came first, and the door is closed.
     pub(crate) async fn wait(
