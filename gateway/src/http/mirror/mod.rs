@@ -75,8 +75,8 @@ pub(super) fn begin(
     if planned.is_empty() {
         return;
     }
-    let memories = exchange.layers.iter().map(|layer| &layer.memory);
-    let secret_body = memories.fold(false, |secret, memory| secret || has_secret_body(memory));
+    let mut memories = exchange.layers.iter().map(|layer| &layer.memory);
+    let secret_body = memories.any(has_secret_body);
     let Some(client) = client(session, exchange, finishing) else {
         return;
     };

@@ -103,8 +103,8 @@ fn bucket<'e>(call: &Call<'_, 'e, '_>) -> Answer<'e> {
     }
     let hash = hash.finish();
     let first = hash.as_ref().iter().take(8);
-    let first = first.fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    let scaled = u128::from(first) * u128::from(count.unsigned_abs()) >> 64;
+    let first = first.fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    let scaled = (u128::from(first) * u128::from(count.unsigned_abs())) >> 64;
     // Less than `count`.
     Ok(Value::Int(i64::try_from(scaled).unwrap_or_default()))
 }
