@@ -245,7 +245,7 @@ async fn a_second_interrupt_ends_an_agent_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_agent_does_not_wait_for_connections_that_nobody_uses() {
-    for protocol in ["http1"] {
+    for protocol in ["http1", "http2"] {
         let gateway = Gateway::start().await;
         let service = Named::start("app").await;
         let address = service.address().to_string();

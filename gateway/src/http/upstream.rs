@@ -169,7 +169,8 @@ impl L4Connect for Dialer {
             }
             Protocol::Http2 => {
                 let stream = dial.open().await?;
-                let ours = through_socket(stream).map_err(|_| dial.fail(OpenFailure::Lost))?;
+                let ours = through_socket(stream, dial.member())
+                    .map_err(|_| dial.fail(OpenFailure::Lost))?;
                 Ok(L4Stream::from(ours))
             }
         }
@@ -177,13 +178,18 @@ impl L4Connect for Dialer {
 }
 
 /// A stream behind a real descriptor. HTTP/2 frames say where everything ends, so it does not matter
-/// that a socket pair turns a reset into an end.
-fn through_socket(mut stream: Stream) -> io::Result<UnixStream> {
+/// that a socket pair turns a reset into an end. Pingora keeps it for later; an agent that is going does not wait for
+/// that.
+fn through_socket(mut stream: Stream, member: &Arc<Member>) -> io::Result<UnixStream> {
     let (ours, mut theirs) = UnixStream::pair()?;
     debug_assert!(ours.as_raw_fd() >= 0);
+    let member = Arc::clone(member);
     tokio::spawn(async move {
-        // Either end may break at any time; both are dropped then, which tells the other one.
-        drop(copy_bidirectional_with_sizes(&mut stream, &mut theirs, COPY, COPY).await);
+        tokio::select! {
+            // Either end may break at any time; both are dropped then, which tells the other one.
+            _ = copy_bidirectional_with_sizes(&mut stream, &mut theirs, COPY, COPY) => {}
+            () = member.at_rest() => {}
+        }
     });
     Ok(ours)
 }

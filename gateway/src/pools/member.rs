@@ -16,7 +16,7 @@ use adit_wire::{
 };
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use siphasher::sip::SipHasher13;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 
 use super::{
     flight::{Load, Warmth},
@@ -26,6 +26,9 @@ use super::{
     session::{OpenFailure, Session},
 };
 use crate::live::Why;
+
+/// How often a member whose agent is going is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A session that serves an endpoint.
 #[derive(Debug)]
@@ -287,6 +290,21 @@ impl Member {
     /// Lets go of its idle streams, so that a draining agent sees only running ones.
     pub(crate) fn rest(&self) {
         self.idle.clear();
+    }
+
+    /// Waits until its agent is going and nothing is at work here any more.
+    pub(crate) async fn at_rest(&self) {
+        self.session.leaving.cancelled().await;
+        let (mut look, mut idle) = (interval(LOOK), 0);
+        // Twice: who was chosen a moment before the agent said so may not have begun.
+        while idle < 2 {
+            look.tick().await;
+            idle = if self.load.in_flight() == 0 {
+                idle + 1
+            } else {
+                0
+            };
+        }
     }
 
     /// Lets go of one idle stream, if there is one, to make room on its lane.

@@ -55,6 +55,8 @@ pub(crate) struct Session {
     lanes: [ArcSwapOption<Lane>; MAX_LANES as usize],
     lane_count: usize,
     draining: AtomicBool,
+    /// Cancelled at the same moment, for whoever waits for it.
+    pub(super) leaving: CancellationToken,
     /// Streams for endpoints of tcp, which may last for ever.
     pub(crate) raw: Running,
     closed: AtomicBool,
@@ -124,6 +126,7 @@ impl Session {
             lanes: Default::default(),
             lane_count: usize::from(terms.lane_count.clamp(1, MAX_LANES)),
             draining: AtomicBool::new(false),
+            leaving: CancellationToken::new(),
             raw: Running::default(),
             closed: AtomicBool::new(false),
             say,
@@ -174,6 +177,7 @@ impl Session {
     /// No new exchanges; running ones go on.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.leaving.cancel();
     }
 
     /// How many streams may be for endpoints of tcp: half of all, so that others find room whatever comes to a port.
