@@ -25,7 +25,10 @@ use super::{
     exchange::{Exchange, Instead},
     tries::Miss,
 };
-use crate::pools::{health::Failure, pool::Like};
+use crate::pools::{
+    health::Failure,
+    pool::{Like, Pool},
+};
 
 /// No connection to the member in use: another one is tried.
 pub(super) fn not_connected(exchange: &mut Exchange, mut error: Box<Error>) -> Box<Error> {
@@ -41,7 +44,7 @@ pub(super) fn not_connected(exchange: &mut Exchange, mut error: Box<Error>) -> B
                 ErrorType::ConnectTimedout => Failure::Timeout,
                 _ => Failure::Broken,
             };
-            pool.failed(dial.member(), why);
+            blame(pool, &dial, why);
             Some(why)
         }
         (None, _) => None,
@@ -96,7 +99,7 @@ fn goes_on(session: &Session, exchange: &mut Exchange, error: &Error, pooled: bo
         false => failure(session, &dial, lost, late),
     };
     if let (Some(why), Some(routed)) = (why, &exchange.routed) {
-        routed.serving.pool.failed(dial.member(), why);
+        blame(&routed.serving.pool, &dial, why);
     }
     note(exchange, &dial, why);
     if untouched && unspoiled && !late {
@@ -182,6 +185,13 @@ fn says_broken(response: &ResponseHeader, grpc: bool) -> bool {
 
 fn is_unavailable(headers: &HeaderMap) -> bool {
     headers.get("grpc-status").is_some_and(|code| code == "14")
+}
+
+fn blame(pool: &Pool, dial: &Dial, why: Failure) {
+    match why {
+        Failure::Timeout => pool.timed_out(dial.member()),
+        why => pool.failed(dial.member(), why),
+    }
 }
 
 /// The member in use is not asked again.

@@ -292,8 +292,18 @@ impl Pool {
             member.session.drain();
         }
         let why = failure.of_member()?;
-        self.failed(member, why);
+        match why {
+            Failure::Timeout => self.timed_out(member),
+            why => self.failed(member, why),
+        }
         Some(why)
+    }
+
+    /// A member has not answered in time. Perhaps it is its agent that does not live: it is asked, and others serve until
+    /// it has answered.
+    pub(crate) fn timed_out(&self, member: &Member) {
+        member.session.pulse.doubt();
+        self.failed(member, Failure::Timeout);
     }
 
     /// A member has failed. It is ejected if that was too often, and others could serve.
@@ -304,10 +314,6 @@ impl Pool {
             let mut others = roster.serving().filter(|other| other.id != member.id);
             eject.last || others.any(|other| other.takes_traffic() && other.is_sound())
         };
-        if failure == Failure::Timeout {
-            // Perhaps it is the agent that does not live. It is asked, and others serve until it has answered.
-            member.session.pulse.doubt();
-        }
         let now = Instant::now();
         let ejected = member.health.failed(failure, now, &eject, may_be_ejected);
         if let Some(time) = ejected {
