@@ -26,8 +26,8 @@ enum Service {
     Well,
     /// Nothing listens.
     Refuses,
-    /// Takes requests and never answers.
-    Hangs,
+    /// Takes requests and hangs up.
+    HangsUp,
     /// Answers 500.
     Errs,
 }
@@ -102,7 +102,7 @@ impl World {
                     Service::Well,
                     Service::Well,
                     Service::Refuses,
-                    Service::Hangs,
+                    Service::HangsUp,
                     Service::Errs,
                 ];
                 let service = *services.choose(&mut self.chance).unwrap();
@@ -194,8 +194,8 @@ impl World {
                 }
                 // Nothing was sent.
                 Service::Refuses => self.pool.failed(&member, Failure::Dial),
-                Service::Hangs => {
-                    self.pool.failed(&member, Failure::Timeout);
+                Service::HangsUp => {
+                    self.pool.failed(&member, Failure::Broken);
                     if repeated == retries {
                         return;
                     }
@@ -345,7 +345,7 @@ async fn whatever_happens_who_can_serve_is_found_and_in_the_end_all_have_their_s
 async fn a_member_that_never_mends_gets_ever_fewer_requests() {
     let mut world = World::new("{}", 7);
     (0..3).for_each(|at| world.joins(at));
-    world.agents[0].service = Service::Hangs;
+    world.agents[0].service = Service::HangsUp;
     let sick = world.agents[0].member.clone().unwrap();
     for _ in 0..36_000 {
         world.request();
@@ -358,11 +358,11 @@ async fn a_member_that_never_mends_gets_ever_fewer_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_everybody_hangs_retries_stay_within_the_budget() {
+async fn when_everybody_hangs_up_retries_stay_within_the_budget() {
     let mut world = World::new("retry_budget: { ratio: 0.1, per_second: 1 }", 8);
     for at in 0..AGENTS {
         world.joins(at);
-        world.agents[at].service = Service::Hangs;
+        world.agents[at].service = Service::HangsUp;
     }
     for _ in 0..20_000 {
         world.request();
