@@ -81,7 +81,8 @@ impl Status {
             if self.watch.is_none() {
                 return Ok(());
             }
-            std::thread::sleep(every);
+            // There is nothing else on this thread that would have to wait.
+            std::thread::park_timeout(every);
         }
     }
 }

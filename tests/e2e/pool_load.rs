@@ -117,7 +117,7 @@ async fn come_and_go(gateway: &Gateway, number: usize, until: Instant, lives: &A
             }
         }
         // Most say goodbye; every fourth is gone without a word.
-        if (number + life) % 4 == 0 {
+        if (number + life).is_multiple_of(4) {
             agent.agent.close().await;
         } else {
             agent.agent.drain(Duration::from_secs(10)).await;

@@ -298,8 +298,6 @@ impl Config {
         }
         for entry in &self.endpoints {
             tcp::declarable(&entry.url, &self.domain)?;
-            let agreed = entry.pool.agree();
-            agreed.map_err(|why| format!("endpoint {}: pool: {why}", entry.url))?;
             if entry.traffic_policy.is_some() && entry.traffic_policy_file.is_some() {
                 return Err(format!(
                     "endpoint {}: give `traffic_policy` or `traffic_policy_file`, not both",

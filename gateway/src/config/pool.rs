@@ -131,38 +131,6 @@ pub struct Eject {
 
 // === impl Pool ===
 
-impl Pool {
-    /// What its numbers say that cannot be meant.
-    pub(super) fn agree(&self) -> Result<(), &'static str> {
-        let zero = |time: &Option<GoDuration>| time.is_some_and(|time| time.0.is_zero());
-        if zero(&self.try_timeout) || zero(&self.timeout) {
-            return Err(
-                "`try_timeout` and `timeout` must be more than 0s; without a limit, leave them out",
-            );
-        }
-        if !self
-            .retry_statuses
-            .iter()
-            .all(|status| (400..600).contains(status))
-        {
-            return Err("`retry_statuses` must be from 400 to 599");
-        }
-        if !(0.0..=100.0).contains(&self.retry_budget.ratio) {
-            return Err("`retry_budget.ratio` must be from 0 to 100");
-        }
-        if !(0.0..=1.0).contains(&self.eject.server_errors) {
-            return Err("`eject.server_errors` must be from 0 to 1; 0 is never");
-        }
-        if self.eject.time.0.is_zero() || self.eject.most.0 < self.eject.time.0 {
-            return Err(
-                "`eject.time` must be more than 0s, and `eject.most` not less than it; for never, set \
-                        `failures` and `server_errors` to 0",
-            );
-        }
-        Ok(())
-    }
-}
-
 impl Default for Pool {
     fn default() -> Self {
         Self {
@@ -228,30 +196,6 @@ impl Default for Eject {
             time: GoDuration(Duration::from_secs(5)),
             most: GoDuration(Duration::from_secs(300)),
             last: false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_that_cannot_be_meant_are_refused() {
-        for (text, well) in [
-            ("{}", true),
-            ("{ try_timeout: 1s, retry_statuses: [503] }", true),
-            ("{ eject: { failures: 0, server_errors: 0 } }", true),
-            ("{ try_timeout: 0s }", false),
-            ("{ timeout: 0s }", false),
-            ("{ retry_statuses: [200] }", false),
-            ("{ retry_budget: { ratio: -1 } }", false),
-            ("{ eject: { server_errors: 50 } }", false),
-            ("{ eject: { time: 1h } }", false),
-            ("{ eject: { time: 0s } }", false),
-        ] {
-            let pool: Pool = serde_yaml::from_str(text).unwrap();
-            assert_eq!(pool.agree().is_ok(), well, "{text}");
         }
     }
 }

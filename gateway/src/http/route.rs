@@ -31,9 +31,9 @@ const BETWEEN_TWO: Duration = Duration::from_secs(1);
 
 /// Why there is no route.
 enum Unrouted {
-    Instead(Instead),
+    Instead(Box<Instead>),
     /// The host is nobody's here. An agent may bring it, which is to be waited for so long.
-    Nobodys(Instead, Duration),
+    Nobodys(Box<Instead>, Duration),
 }
 
 /// Fills `exchange.routed`, or says what is answered instead.
@@ -98,7 +98,7 @@ async fn wait_for(
     match edge.awaited.hold(places, at_most, coming).await {
         Waited::Found(found) => found,
         Waited::InVain => self::find(edge, facts, request, client),
-        Waited::Full => Err(Unrouted::Instead(Instead::Page(ErrorPage::no_agent()))),
+        Waited::Full => Err(Instead::Page(ErrorPage::no_agent()).into()),
     }
 }
 
@@ -171,13 +171,16 @@ fn elsewhere(edge: &Edge, routes: &Routes, scheme: Scheme, host: &str, origin: &
         _ => None,
     };
     let Some(endpoint) = secure else {
-        return Unrouted::Nobodys(Instead::Page(ErrorPage::no_endpoint(host)), Duration::MAX);
+        return Unrouted::Nobodys(
+            Instead::Page(ErrorPage::no_endpoint(host)).into(),
+            Duration::MAX,
+        );
     };
     let instead = match spelling::target(endpoint, origin) {
         Ok(target) => Instead::Reply(Box::new(answer::to_https(edge, host, &target))),
         Err(page) => Instead::Page(page),
     };
-    Unrouted::Nobodys(instead, BETWEEN_TWO)
+    Unrouted::Nobodys(instead.into(), BETWEEN_TWO)
 }
 
 // === impl Unrouted ===
@@ -185,14 +188,14 @@ fn elsewhere(edge: &Edge, routes: &Routes, scheme: Scheme, host: &str, origin: &
 impl Unrouted {
     fn into_instead(self) -> Instead {
         match self {
-            Self::Instead(instead) | Self::Nobodys(instead, _) => instead,
+            Self::Instead(instead) | Self::Nobodys(instead, _) => *instead,
         }
     }
 }
 
 impl From<Instead> for Unrouted {
     fn from(instead: Instead) -> Self {
-        Self::Instead(instead)
+        Self::Instead(instead.into())
     }
 }
 

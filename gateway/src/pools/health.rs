@@ -469,7 +469,7 @@ mod tests {
         let mut ejected = None;
         for _ in 0..20 {
             member.answers(1);
-            ejected = ejected.or(member.fails(Failure::CutShort));
+            ejected = ejected.or_else(|| member.fails(Failure::CutShort));
         }
         assert_eq!(ejected, Some(5 * SECOND));
     }

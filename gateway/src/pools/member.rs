@@ -41,7 +41,6 @@ pub(crate) struct Member {
     pub(super) key: u64,
     pub(super) load: Load,
     pub(super) warmth: Warmth,
-    since: Instant,
     pool: OnceLock<Weak<Pool>>,
     place: ArcSwap<Place>,
     /// Why the agent's own check of the service says that it may not get traffic, if it does.
@@ -109,7 +108,6 @@ impl Member {
             spec,
             load: Load::default(),
             warmth: Warmth::new(),
-            since: Instant::now(),
             pool: OnceLock::new(),
             place: ArcSwap::from_pointee(place),
             down: ArcSwapOption::new(down),
@@ -181,11 +179,6 @@ impl Member {
         self.warmth.begin();
     }
 
-    /// Its share in thousandths, if it takes so long to come to the full one.
-    pub(crate) fn warmth(&self, slow_start: Duration) -> u32 {
-        self.warmth.share(slow_start)
-    }
-
     /// Requests and connections that it has at work.
     pub(crate) fn in_flight(&self) -> u32 {
         self.load.in_flight()
@@ -194,11 +187,6 @@ impl Member {
     /// All that it ever got.
     pub(crate) fn begun(&self) -> u64 {
         self.load.begun()
-    }
-
-    /// Since when it serves.
-    pub(crate) fn since(&self) -> Instant {
-        self.since
     }
 
     /// Whether it also keeps its promises: it is not ejected, and its agent was heard lately.

@@ -19,9 +19,9 @@ mod returns;
 mod roster;
 pub(crate) mod routes;
 pub(crate) mod session;
-pub(crate) mod tally;
 #[cfg(test)]
 mod simulation;
+pub(crate) mod tally;
 #[cfg(test)]
 mod testing;
 mod weights;

@@ -255,7 +255,7 @@ impl Pool {
     /// A member of the lowest tier that can serve. Sound ones first; without them one that is not, for it may be better
     /// than nobody.
     pub(crate) fn choose(&self, ask: &Ask<'_>) -> Option<Chosen> {
-        let turns = self.turns.get(ask.core).or(self.turns.first())?;
+        let turns = self.turns.get(ask.core).or_else(|| self.turns.first())?;
         let roster = self.roster.load();
         while let Some(chosen) = roster.choose(ask, Standard::Sound, &turns.0) {
             if chosen.member.health.admits(Instant::now) {

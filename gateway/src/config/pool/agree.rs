@@ -20,6 +20,7 @@ pub(in super::super) fn agree(
         let checked = fits_endpoint(pool, entry)
             .and_then(|()| weights(pool, agents))
             .and_then(|()| shares(pool))
+            .and_then(|()| statuses(pool))
             .and_then(|()| times(pool));
         if let Err((within, message)) = checked {
             let way: [Step; 3] = ["endpoints".into(), index.into(), "pool".into()];
@@ -104,12 +105,28 @@ fn shares(pool: &Pool) -> Result<(), Mistaken> {
     Ok(())
 }
 
+fn statuses(pool: &Pool) -> Result<(), Mistaken> {
+    let fails = |status: &&u16| !(400..600).contains(*status);
+    match pool.retry_statuses.iter().find(fails) {
+        Some(status) => {
+            let message = format!("{status} says no failure; a status from 400 to 599 does");
+            Err((vec!["retry_statuses".into()], message))
+        }
+        None => Ok(()),
+    }
+}
+
 fn times(pool: &Pool) -> Result<(), Mistaken> {
     for (field, time) in [("try_timeout", pool.try_timeout), ("timeout", pool.timeout)] {
         if time.is_some_and(|time| time.0.is_zero()) {
             let message = "nothing is done in no time; leave it out for none";
             return Err((vec![field.into()], message.into()));
         }
+    }
+    if pool.eject.time.0.is_zero() {
+        let message =
+            "nobody is left out for no time; for never, set `failures` and `server_errors` to 0";
+        return Err((vec!["eject".into(), "time".into()], message.into()));
     }
     if pool.eject.most.0 < pool.eject.time.0 {
         let message = "`most` is the longest time, and shorter than `time`";
@@ -143,7 +160,7 @@ mod tests {
             ),
             (
                 format!("{app}\n    balance: hash\n    hash_on: req.hedaers"),
-                "9:14",
+                "9:18",
                 "hedaers",
             ),
             (
@@ -180,6 +197,22 @@ mod tests {
                 "between 0 and 1",
             ),
             (format!("{app}\n    try_timeout: 0s"), "8:", "no time"),
+            (format!("{app}\n    timeout: 0s"), "8:", "no time"),
+            (
+                format!("{app}\n    retry_statuses: [503, 200]"),
+                "8:",
+                "200 says no failure",
+            ),
+            (
+                format!("{app}\n    eject: {{ time: 0s }}"),
+                "8:",
+                "for never",
+            ),
+            (
+                format!("{app}\n    eject: {{ time: 1h }}"),
+                "8:",
+                "shorter than `time`",
+            ),
             (format!("{app} all"), "7:9", "or `none`"),
             (format!("{app} none"), "7:", "ERR_ADIT_2235"),
             (
@@ -210,6 +243,8 @@ mod tests {
             "- { url: a.example.com, pool: { balance: hash, hash_on: \"req.headers['x-user'][0]\" } }".to_owned(),
             "- { url: a.example.com, pool: { sticky: {}, slow_start: 30s, balance: least-requests } }".to_owned(),
             "- { url: a.example.com, pool: { weights: [{ agent: web, metadata: v2, weight: 5 }, { weight: 95 }] } }".to_owned(),
+            "- { url: a.example.com, pool: { try_timeout: 1s, retry_statuses: [503] } }".to_owned(),
+            "- { url: a.example.com, pool: { eject: { failures: 0, server_errors: 0 } } }".to_owned(),
             format!("- {{ url: a.example.com, pool: none, traffic_policy: {deny} }}"),
         ] {
             read(&endpoint).unwrap_or_else(|mistake| panic!("{endpoint}\n{mistake}"));
