@@ -25,6 +25,7 @@ check: setup-build setup-check ## formatting, lints, documentation, dependencies
 
 bench: setup-build ## what a policy costs, and Adit beside its peers (BENCH=--quick: one short round)
 	cargo bench -p adit-policy --bench pipeline
+	cargo bench -p adit-gateway --bench pools --bench routes
 	cargo build --release --workspace --bins --examples
 	python3 benches/compare/main.py $(BENCH)
 

@@ -1,10 +1,21 @@
 //! What benches measure of the inside of this crate. It is no part of its interface.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use adit_policy::endpoint_url::{BadEndpointUrl, EndpointUrl, Scheme};
+use adit_wire::message::Token;
+use tokio::sync::mpsc;
 
-use crate::pools::endpoints::{Declared, Endpoints};
+use crate::{
+    config::{Balance, Pool},
+    pools::{
+        endpoints::{Declared, Endpoints},
+        flight::Flight,
+        member::{Member, MemberSpec, Place},
+        pool::Ask,
+        session::{Session, Terms},
+    },
+};
 
 /// The table of endpoints as requests and binds use it.
 #[derive(Debug)]
@@ -35,11 +46,76 @@ impl Routes {
     }
 }
 
+/// A pool as requests use it.
+#[derive(Debug)]
+pub struct Members(Arc<crate::pools::pool::Pool>);
+
+impl Members {
+    /// A pool of so many members, of weights from 1 to 7.
+    ///
+    /// # Errors
+    /// Never: the URL is one.
+    pub fn new(balance: Balance, count: u64) -> Result<Self, BadEndpointUrl> {
+        let url = EndpointUrl::parse("https://app.example.com")?;
+        let settings = Pool {
+            balance,
+            ..Pool::default()
+        };
+        let endpoint = Declared {
+            pool: settings,
+            ..declared(url.clone())
+        };
+        let endpoints = Endpoints::declare(vec![endpoint], 1);
+        for id in 0..count {
+            // A declared URL is shared by whoever binds it.
+            drop(endpoints.bind(&url, &member(id), Duration::MAX));
+        }
+        let routes = endpoints.snapshot();
+        let pool = routes.at(&url).map(|endpoint| Arc::clone(&endpoint.pool));
+        Ok(Self(pool.unwrap_or_else(|| {
+            Arc::new(crate::pools::pool::Pool::new(Pool::default(), 1))
+        })))
+    }
+
+    /// What a request costs: a member is chosen, is busy with it, and is done. `key`: of the text that decides with
+    /// [`Balance::Hash`].
+    #[must_use]
+    pub fn serve_one(&self, key: u64) -> bool {
+        let ask = Ask {
+            key: Some(key),
+            ..Ask::default()
+        };
+        self.0
+            .choose(&ask)
+            .map(|chosen| Flight::of(&chosen.member))
+            .is_some()
+    }
+}
+
+fn member(id: u64) -> Arc<Member> {
+    let terms = Terms {
+        owner: format!("agent-{id}"),
+        agent_id: format!("agent-{id}"),
+        epoch: 1,
+        join_key: Token::new(""),
+        lane_count: 1,
+        version: 1,
+        dial_timeout: Duration::from_secs(1),
+    };
+    let session = Arc::new(Session::new(terms, mpsc::channel(1).0));
+    let place = Place {
+        weight: u32::try_from(id % 7).unwrap_or_default() + 1,
+        ..Place::default()
+    };
+    let about = (MemberSpec::default(), place, None);
+    Arc::new(Member::new(id, session, about, 1))
+}
+
 fn declared(url: EndpointUrl) -> Declared {
     Declared {
         url,
         policy: None,
         normalize_paths: false,
-        pool: crate::config::Pool::default(),
+        pool: Pool::default(),
     }
 }

@@ -6,27 +6,26 @@ use adit_wire::message::{AgentMessage, EndpointSpec};
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Agent, Gateway, Service,
-    cookie_jar::CookieJar,
+    Agent, Gateway,
     hand_agent::{HandAgent, hello, spec},
     named::Named,
     raw, soon,
     visitor::{Visitor, visit, whole},
 };
 
-const HOST: &str = "app.localhost";
-const HTTP: &str = "http://app.localhost";
-const HTTPS: &str = "https://app.localhost";
-const NAMES: [&str; 3] = ["one", "two", "three"];
+pub(crate) const HOST: &str = "app.localhost";
+pub(crate) const HTTP: &str = "http://app.localhost";
+pub(crate) const HTTPS: &str = "https://app.localhost";
+pub(crate) const NAMES: [&str; 3] = ["one", "two", "three"];
 
 /// Three agents, each with its service.
-struct Fleet {
-    services: Vec<Named>,
-    agents: Vec<Agent>,
+pub(crate) struct Fleet {
+    pub(crate) services: Vec<Named>,
+    pub(crate) agents: Vec<Agent>,
 }
 
 impl Fleet {
-    async fn start(gateway: &Gateway, urls: &[&str], weights: [u32; 3]) -> Self {
+    pub(crate) async fn start(gateway: &Gateway, urls: &[&str], weights: [u32; 3]) -> Self {
         let (mut services, mut agents) = (Vec::new(), Vec::new());
         for (name, weight) in NAMES.into_iter().zip(weights) {
             let service = Named::start(name).await;
@@ -43,20 +42,20 @@ impl Fleet {
 }
 
 /// A gateway with one endpoint whose pool works like this.
-async fn gateway(pool: &str) -> Gateway {
+pub(crate) async fn gateway(pool: &str) -> Gateway {
     Gateway::with(&endpoint(pool)).await
 }
 
-fn endpoint(pool: &str) -> String {
+pub(crate) fn endpoint(pool: &str) -> String {
     format!("endpoints: [{{ url: {HTTP}, pool: {pool} }}]\n")
 }
 
-fn first_word(text: &str) -> String {
+pub(crate) fn first_word(text: &str) -> String {
     text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// Who answers so many requests, a sixth of them on each of six connections.
-async fn counted(gateway: &Gateway, all: usize) -> HashMap<String, usize> {
+pub(crate) async fn counted(gateway: &Gateway, all: usize) -> HashMap<String, usize> {
     let mut asking = JoinSet::new();
     for _ in 0..6 {
         asking.spawn(on_one_connection(gateway.http(), all / 6));
@@ -68,7 +67,7 @@ async fn counted(gateway: &Gateway, all: usize) -> HashMap<String, usize> {
     counts
 }
 
-async fn on_one_connection(to: std::net::SocketAddr, count: usize) -> Vec<String> {
+pub(crate) async fn on_one_connection(to: std::net::SocketAddr, count: usize) -> Vec<String> {
     let mut visitor = Visitor::connect(to).await;
     let mut names = Vec::new();
     for _ in 0..count {
@@ -80,7 +79,7 @@ async fn on_one_connection(to: std::net::SocketAddr, count: usize) -> Vec<String
 }
 
 /// Asks on one connection until so many of forty requests, or one more or less, go to `name`.
-async fn until_share(gateway: &Gateway, name: &str, of_forty: usize) {
+pub(crate) async fn until_share(gateway: &Gateway, name: &str, of_forty: usize) {
     let asking = async {
         loop {
             let names = on_one_connection(gateway.http(), 40).await;
@@ -206,138 +205,6 @@ async fn a_user_stays_at_a_member_and_only_those_of_a_lost_one_move() {
     for (before, after) in before.iter().zip(&after) {
         assert!(before == "two" || before == after, "{before} {after}");
     }
-}
-
-// === sticky ===
-
-/// Who answers a browser with these cookies.
-async fn browse(gateway: &Gateway, https: bool, jar: &mut CookieJar) -> String {
-    let cookies = jar.header(HOST, "/", https);
-    let cookies = cookies.map(|line| format!("Cookie: {line}\r\n"));
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: {HOST}\r\n{}\r\n",
-        cookies.unwrap_or_default()
-    );
-    let answer = match https {
-        true => raw::send_tls(gateway, HOST, request).await,
-        false => raw::send(gateway.http(), request).await,
-    };
-    assert_eq!(answer.status, 200, "{}", answer.head);
-    let lines = answer.head.lines().filter_map(|line| line.split_once(": "));
-    let set = lines.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
-    set.for_each(|(_, line)| jar.set(HOST, "/", https, line));
-    first_word(&answer.text())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_stays_at_its_member_over_https_and_http_and_a_restart() {
-    let pool = "{ sticky: { max_age: 1h } }";
-    let endpoints =
-        format!("endpoints: [{{ url: {HTTP}, pool: {pool} }}, {{ url: {HTTPS}, pool: {pool} }}]\n");
-    let gateway = Gateway::with(&endpoints).await;
-    let mut fleet = Fleet::start(&gateway, &[HTTP, HTTPS], [1, 1, 1]).await;
-    let mut browsers = Vec::new();
-    for number in 0..12 {
-        let (https, mut jar) = (number % 2 == 0, CookieJar::default());
-        let name = browse(&gateway, https, &mut jar).await;
-        let cookie = jar.iter().next().expect("a cookie").clone();
-        assert!(cookie.http_only && cookie.path == "/" && !cookie.of_session);
-        assert_eq!(
-            (cookie.secure, cookie.name.starts_with("__Host-adit_")),
-            (https, https)
-        );
-        for _ in 0..4 {
-            assert_eq!(browse(&gateway, https, &mut jar).await, name);
-        }
-        assert_eq!(jar.iter().collect::<Vec<_>>(), [&cookie], "set once");
-        browsers.push((https, jar, name));
-    }
-    assert!(
-        NAMES
-            .iter()
-            .all(|name| browsers.iter().any(|(_, _, one)| one == name))
-    );
-
-    let gateway = gateway.restart(Duration::from_secs(1)).await;
-    for url in [false, true] {
-        soon("all agents", async {
-            loop {
-                let mut seen = Vec::new();
-                for _ in 0..12 {
-                    let jar = &mut CookieJar::default();
-                    let request = browse_if_there(&gateway, url, jar).await;
-                    seen.extend(request);
-                }
-                if NAMES.iter().all(|name| seen.iter().any(|one| one == name)) {
-                    return;
-                }
-            }
-        })
-        .await;
-    }
-    for (https, jar, name) in &mut browsers {
-        assert_eq!(
-            browse(&gateway, *https, jar).await,
-            *name,
-            "after a restart"
-        );
-    }
-
-    fleet.agents.remove(0).close().await;
-    for (https, jar, name) in &mut browsers {
-        let now = soon("another member", async {
-            loop {
-                let now = browse(&gateway, *https, jar).await;
-                if now != "one" {
-                    return now;
-                }
-            }
-        })
-        .await;
-        assert!(
-            name == "one" || *name == now,
-            "only those of the lost one move"
-        );
-        assert_eq!(browse(&gateway, *https, jar).await, now);
-        // What was tampered with is nobody's.
-        jar.edit()[0].value = "AAAA".into();
-        browse(&gateway, *https, jar).await;
-        assert_eq!(jar.iter().next().unwrap().value.len(), 22);
-    }
-}
-
-/// The same where perhaps nobody serves yet.
-async fn browse_if_there(gateway: &Gateway, https: bool, jar: &mut CookieJar) -> Option<String> {
-    let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
-    let answer = match https {
-        true => raw::send_tls(gateway, HOST, request).await,
-        false => raw::send(gateway.http(), request).await,
-    };
-    assert_eq!(jar.iter().count(), 0);
-    (answer.status == 200).then(|| first_word(&answer.text()))
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_never_sees_the_cookie_that_names_its_member() {
-    let gateway = gateway("{ sticky: {} }").await;
-    let service = Service::echo().await;
-    let _agent = Agent::forward(&gateway, HTTP, service.addr()).await;
-    let get = |cookies: &str| format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{cookies}\r\n");
-    let answer = raw::send(gateway.http(), get("")).await;
-    let cookie = answer.header("set-cookie").unwrap().to_owned();
-    assert!(
-        !cookie.contains("tester") && !cookie.contains("Max-Age"),
-        "{cookie}"
-    );
-    let (pair, _) = cookie.split_once(';').unwrap();
-    let answer = raw::send(
-        gateway.http(),
-        get(&format!("Cookie: a=1; {pair}; b=2\r\n")),
-    )
-    .await;
-    assert_eq!((answer.status, answer.header("set-cookie")), (200, None));
-    let seen = service.requests();
-    assert_eq!(seen[1].header("cookie"), Some("a=1; b=2"));
 }
 
 // === weights ===

@@ -38,7 +38,7 @@ struct Got {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_agents_join_and_leave_for_a_minute_and_no_request_fails() {
-    let gateway = Gateway::with("listen: { admin: \"127.0.0.1:0\" }").await;
+    let gateway = Gateway::start().await;
     let stays = Named::start("stays").await;
     let _stays = member(&gateway, stays.address()).await;
     let over = Arc::new(AtomicBool::new(false));

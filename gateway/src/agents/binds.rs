@@ -1,21 +1,18 @@
 //! A session's endpoints: asked for, checked, served, given back.
 
+mod places;
+mod policies;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use adit_policy::{
-    LoadError, Policy,
-    canonical::Host,
-    document::{Document, read_warned, scope},
-    endpoint_url::{EndpointUrl, HostPattern, Scheme},
-    env::Env,
-};
+use adit_policy::endpoint_url::{EndpointUrl, HostPattern, Scheme};
 use adit_wire::message::{AgentMessage, EndpointSpec, GatewayMessage, RefusalCode, Refused};
 use tokio::{sync::mpsc, time::interval};
-use tracing::{info, warn};
+use tracing::info;
 
+use self::policies::given;
 use super::{
     credentials::Credential,
-    names::{ATTEMPTS, Asker},
     ports,
     texts::{METADATA, REASON, check_texts},
 };
@@ -23,8 +20,7 @@ use crate::{
     edge::Edge,
     live::Why,
     pools::{
-        endpoints::BindError,
-        member::{AgentPolicy, Member, MemberSpec, Place},
+        member::{Member, MemberSpec, Place},
         session::Session,
     },
     tcp::Lease,
@@ -317,144 +313,6 @@ impl Binds {
         info!(agent = %self.session.owner, url = %held.url, "traffic policy updated");
         Ok(())
     }
-
-    fn bind_named(
-        &self,
-        url: EndpointUrl,
-        endpoint: &str,
-        member: &Arc<Member>,
-    ) -> Result<EndpointUrl, Refused> {
-        self.check(&url, endpoint)?;
-        self.place(&url, member)?;
-        Ok(url)
-    }
-
-    /// Whether the credential may serve a URL.
-    fn check(&self, url: &EndpointUrl, endpoint: &str) -> Result<(), Refused> {
-        let asker = self.asker(endpoint);
-        let own = matches!(&url.host, HostPattern::Exact(host) if self.edge.names.is_name_of(host, asker));
-        if own || self.agent.entry.acl.allows(url) {
-            return Ok(());
-        }
-        Err(not_allowed(url))
-    }
-
-    fn bind_random(
-        &self,
-        scheme: Scheme,
-        endpoint: &str,
-        member: &Arc<Member>,
-    ) -> Result<EndpointUrl, Refused> {
-        for attempt in 0..ATTEMPTS {
-            let Some(host) = self.edge.names.name(self.asker(endpoint), attempt) else {
-                break;
-            };
-            let url = EndpointUrl {
-                scheme,
-                host: HostPattern::Exact(Host::clone(&host)),
-                port: None,
-            };
-            match self.place(&url, member) {
-                Err(Refused {
-                    code: RefusalCode::Taken,
-                    ..
-                }) => {}
-                Ok(()) => return Ok(url),
-                Err(other) => return Err(other),
-            }
-        }
-        Err(refused(
-            RefusalCode::Taken,
-            "no free random name was found, try again",
-        ))
-    }
-
-    fn place(&self, url: &EndpointUrl, member: &Arc<Member>) -> Result<(), Refused> {
-        let stale_after = self.edge.heartbeat().interval() + Duration::from_secs(1);
-        let displaced = self
-            .edge
-            .endpoints
-            .bind(url, member, stale_after)
-            .map_err(|error| match error {
-                BindError::Taken { .. } => Refused {
-                    code: RefusalCode::Taken,
-                    reason: error.to_string(),
-                    retryable: true,
-                },
-                BindError::Kind | BindError::Alone => refused(RefusalCode::Url, error),
-            })?;
-        for session in displaced {
-            warn!(agent = %session.owner, session = session.id, %url, "a silent session was replaced");
-            session.close();
-        }
-        Ok(())
-    }
-
-    fn policy(
-        &self,
-        (endpoint, url): (&str, &EndpointUrl),
-        text: Option<&str>,
-        counters: &str,
-    ) -> Result<Option<AgentPolicy>, Refused> {
-        let Some(text) = given(text) else {
-            return Ok(None);
-        };
-        let file = format!("traffic policy of `{endpoint}`");
-        let secrets = self.edge.vaults.of_agent(&self.session.owner);
-        let env = self.edge.policy_env.for_endpoint(counters);
-        let env = env.with_secrets(secrets);
-        let policy = self.load(&file, text, url, &env);
-        let policy = policy.map_err(|error| refused(RefusalCode::Policy, error))?;
-        Ok(Some(AgentPolicy {
-            policy: Arc::new(policy),
-            text: Arc::from(text),
-        }))
-    }
-
-    fn counters(&self, spec: &EndpointSpec, asked: &EndpointUrl) -> String {
-        match asked.host {
-            HostPattern::Exact(_) | HostPattern::Wildcard(_)
-                if asked.scheme != Scheme::Tcp || asked.port.is_some() =>
-            {
-                format!("agents {asked}")
-            }
-            // A random name or port is not chosen yet; the same agent gets the same one for the same endpoint again.
-            _ => format!(
-                "agent {} {} {}",
-                self.session.owner, self.session.agent_id, spec.name
-            ),
-        }
-    }
-
-    fn load(
-        &self,
-        file: &str,
-        text: &str,
-        asked: &EndpointUrl,
-        env: &Env,
-    ) -> Result<Policy, LoadError> {
-        let read = || read_warned::<Document>(file, text);
-        let (document, warnings) = scope::with_secrets(Arc::clone(env.secrets()), read)?;
-        document.check_for(asked.scheme, asked.is_internal())?;
-        for warning in warnings {
-            warn!(agent = %self.session.owner, "{warning}");
-        }
-        Ok(Policy::build(document, env)?)
-    }
-
-    fn asker<'a>(&'a self, endpoint: &'a str) -> Asker<'a> {
-        Asker {
-            owner: &self.session.owner,
-            agent_id: &self.session.agent_id,
-            // The http twin of an https endpoint gets the same words.
-            endpoint: endpoint.strip_suffix(" (http)").unwrap_or(endpoint),
-        }
-    }
-}
-
-/// A text that says something.
-fn given(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.trim().is_empty())
 }
 
 /// What an access list says no to.

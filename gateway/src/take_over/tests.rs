@@ -1,3 +1,5 @@
+//! Sockets change hands, or stay where they are.
+
 use std::net::{TcpListener, TcpStream};
 
 use tempfile::TempDir;

@@ -1,6 +1,6 @@
 //! A rule in shadow mode: evaluated and recorded, never applied.
 
-use super::{Rule, told};
+use super::{Rule, rule::told};
 use crate::action::{Flow, Phase, Shadow};
 use crate::exchange::Exchange;
 use crate::trace::{ActionTrace, Matched, Outcome, ShadowRecord};

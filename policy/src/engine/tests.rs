@@ -7,7 +7,7 @@ use crate::actions::ReadConfig;
 use crate::document::{ActionText, Document, RuleText};
 use crate::memory::Memory;
 use crate::testing::{ENV, get, policy, refused, request, response};
-use crate::trace::Outcome;
+use crate::trace::{Matched, Outcome};
 
 #[test]
 fn the_empty_policy_has_no_phase() {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Answered, Api, asked::Asked, json, problem::Problem};
+use super::{Answered, Api, asked::Asked, json};
 use crate::mirrors::MirrorReport;
 
 /// The newest first.
@@ -18,11 +18,6 @@ pub(super) fn list(api: &Api, asked: &Asked) -> Answered {
     mirrors.reverse();
     if let Some(named) = asked.parameter("mirror") {
         mirrors.retain(|report| report.mirror == named);
-        if mirrors.is_empty() {
-            return Err(Problem::not_found(format_args!(
-                "no answer of a mirror {named} has differed of late"
-            )));
-        }
     }
     let uri = asked.path.clone();
     json(&Differences { mirrors, uri })

@@ -1,3 +1,5 @@
+//! Who is chosen how often, and who is not.
+
 use std::{collections::HashMap, time::Duration};
 
 use super::*;
