@@ -70,7 +70,7 @@ mod tests {
         );
         let (key, warnings) = read_warned::<RequestKey>("f", "conn.client_ip\n").unwrap();
         assert!(key.text() == "conn.client_ip" && warnings.is_empty());
-        let (_, warnings) = read_warned::<RequestKey>("f", "'a'\n").unwrap();
+        let (_, warnings) = read_warned::<RequestKey>("f", "\"'a'\"\n").unwrap();
         assert_eq!(warnings.len(), 1);
     }
 }

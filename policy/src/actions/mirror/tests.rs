@@ -269,7 +269,7 @@ fn a_wrong_config_is_refused() {
             "write `body: false` instead",
         ),
         (
-            "{url: 'https://b', compare: {bodies: true}}",
+            "{url: 'https://b', compare: {boddy: true}}",
             "did you mean `body`?",
         ),
     ] {
