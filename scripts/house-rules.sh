@@ -82,6 +82,12 @@ for name in $explained; do
     echo "$declared" | grep -qx -- "$name" || breach "README.md: the table under \"Dependencies\" explains $name, which Cargo.toml does not have"
 done
 
+# === each row of the failure table is a test ===
+
+for name in $(awk '/^## / { inside = ($0 ~ /What dies/) } inside && /^\| / { n = split($0, cell, "|"); print cell[n - 1] }' docs/pools.md | grep -o '`[A-Za-z0-9_]*`' | tr -d '`'); do
+    grep -rqw -- "fn $name" tests/e2e || breach "docs/pools.md: there is no test called $name"
+done
+
 # === size ===
 
 # Lines before the tests at the bottom of a file.
