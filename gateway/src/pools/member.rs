@@ -17,6 +17,7 @@ use adit_wire::{
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use siphasher::sip::SipHasher13;
 use tokio::time::{Instant, interval};
+use tracing::info;
 
 use super::{
     flight::{Load, Warmth},
@@ -170,6 +171,8 @@ impl Member {
     /// It has answered, with an error of its own if not `well`. After an ejection, it warms up with that.
     pub(crate) fn answered(&self, well: bool) {
         if self.health.answered(well, Instant::now) {
+            let agent = &self.session.owner;
+            info!(%agent, session = self.session.id, "a member that was left out is back");
             self.warm_up();
         }
     }
