@@ -1,7 +1,7 @@
 //! The access log: one line for each exchange, with the fields that the operator has chosen.
 //!
 //! - [`field`]: what a line may tell
-//! - [`line`](self::line): JSON or text, in which no value can pretend to be another
+//! - [`mod@line`]: JSON or text, in which no value can pretend to be another
 //! - [`writer`]: the thread that writes; [`sink`]: where to
 //!
 //! The log of what the gateway itself does goes through `tracing`, and is the business of whoever runs it.

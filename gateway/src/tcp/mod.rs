@@ -1,6 +1,6 @@
 //! `tcp://` endpoints: bytes both ways between a port of this gateway, or a policy of it, and the agents of a pool.
 //!
-//! - [`place`]: which URLs there are
+//! - [`mod@place`]: which URLs there are
 //! - [`ports`]: a public one has a port, which is open while somebody serves it
 //! - [`listen`]: who arrives there
 //! - [`connection`]: one connection, from its first moment to the line that the log has of it

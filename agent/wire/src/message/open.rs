@@ -7,7 +7,7 @@ use super::Protocol;
 /// The first frame of a data stream, from the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenRequest {
-    /// From [`GatewayMessage::Bound`]. The agent dials what *its* configuration has under it.
+    /// From [`GatewayMessage::Bound`](super::GatewayMessage::Bound). The agent dials what *its* configuration has under it.
     pub endpoint: u64,
     /// What will be spoken on the stream.
     #[serde(default)]
