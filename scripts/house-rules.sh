@@ -82,6 +82,12 @@ for name in $explained; do
     echo "$declared" | grep -qx -- "$name" || breach "README.md: the table under \"Dependencies\" explains $name, which Cargo.toml does not have"
 done
 
+# === what a gateway keeps is nobody else's ===
+
+for file in $(git ls-files 'examples/*/data/*' '*/keyring.json' '*/ca-key.pem'); do
+    breach "$file: keys of a gateway that ran here; take it out of the index, and its folder into .gitignore"
+done
+
 # === each row of the failure table is a test ===
 
 for name in $(awk '/^## / { inside = ($0 ~ /What dies/) } inside && /^\| / { n = split($0, cell, "|"); print cell[n - 1] }' docs/pools.md | grep -o '`[A-Za-z0-9_]*`' | tr -d '`'); do
