@@ -102,11 +102,8 @@ fn goes_on(session: &Session, exchange: &mut Exchange, error: &Error, pooled: bo
         blame(&routed.serving.pool, &dial, why);
     }
     note(exchange, &dial, why);
-    if untouched && unspoiled && !late {
-        exchange.tries.page = Some(page(exchange, error));
-        return true;
-    }
-    if repeatable && may_retry(exchange) {
+    let costs_nothing = untouched && unspoiled && !late;
+    if costs_nothing || repeatable && may_retry(exchange) {
         exchange.tries.page = Some(page(exchange, error));
         return true;
     }
